@@ -1,0 +1,52 @@
+//! The doors in: bytes to accepted events, and a fate for each.
+//!
+//! decode (crate `wire`) → check → pseudonyms → seal → [`Accept`] → fate. A door never waits without a bound: when
+//! events cannot be kept as fast as they come, the whole batch is handed back with a time to try again.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use milepost_model::{Rejected, Sealed};
+
+/// Events of one request that passed every check, and those that did not.
+#[derive(Debug, Default)]
+pub struct Submission {
+    /// To be kept.
+    pub events: Vec<Sealed>,
+    /// For the quarantine.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Whether an accepted event was new. Either way it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// New.
+    Stored,
+    /// Known already.
+    Duplicate,
+}
+
+/// Nothing of a submission was kept; its sender may try again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HandedBack {
+    /// Too much is waiting to be kept.
+    #[error("too many events are waiting to be stored; send this batch again later")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store cannot take events now, or the process is shutting down.
+    #[error("events cannot be stored now: {reason}; send this batch again later")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// What is behind the doors: embedded the keeper of the store, in a cluster Kafka.
+pub trait Accept: Send + Sync + 'static {
+    /// Keeps a submission, all or none. One result per event, in order, once they are durable.
+    fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<Vec<Kept>, HandedBack>>;
+}

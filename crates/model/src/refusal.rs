@@ -1,0 +1,221 @@
+//! What is not taken, and the checks every event passes at every door.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Body, Change, Event};
+use crate::time::{Span, Timestamp};
+
+/// Why an event is refused: a closed list, so that scripts can tell the cases apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It cannot be read at all.
+    Malformed,
+    /// Its type is none of those accepted.
+    UnknownType,
+    /// A field that must be there is not.
+    Missing,
+    /// A field has the wrong type or form.
+    Invalid,
+    /// A number is outside its range.
+    OutOfRange,
+    /// A field or list is longer than allowed.
+    TooLong,
+    /// The whole event is larger than allowed.
+    TooLarge,
+    /// It is dated too far in the future.
+    Future,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::UnknownType,
+        Self::Missing,
+        Self::Invalid,
+        Self::OutOfRange,
+        Self::TooLong,
+        Self::TooLarge,
+        Self::Future,
+    ];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownType => "unknown_type",
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::OutOfRange => "out_of_range",
+            Self::TooLong => "too_long",
+            Self::TooLarge => "too_large",
+            Self::Future => "future",
+        }
+    }
+}
+
+/// A refused event: why, which field, and how to mend it. Never repeats a person's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{field}: {message} ({})", reason.as_str())]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The field, as a path.
+    pub field: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal of `field`.
+    pub fn new(reason: Reason, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason, field: field.into(), message: message.into() }
+    }
+}
+
+/// What an event may be at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a source or an id.
+    pub identity_bytes: usize,
+    /// Bytes of any other text.
+    pub name_bytes: usize,
+    /// Changes of one deploy.
+    pub changes: usize,
+    /// How far in the future an event may be dated.
+    pub future: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { identity_bytes: 512, name_bytes: 256, changes: 1_000, future: Span::from_seconds(300) }
+    }
+}
+
+impl Limits {
+    /// Checks an event against the limits and the rules of its type at the instant `now`. Fields are named as
+    /// in [`crate::event::Content`], those of a body with `body.` before them.
+    pub fn check(&self, event: &Event, now: Timestamp) -> Result<(), Refusal> {
+        required("source", &event.id.source)?;
+        required("id", &event.id.id)?;
+        text("source", &event.id.source, self.identity_bytes)?;
+        text("id", &event.id.id, self.identity_bytes)?;
+        let content = &event.content;
+        for (field, value) in [
+            ("team", &content.team),
+            ("service", &content.service),
+            ("capability", &content.capability),
+            ("actor", &content.actor),
+        ] {
+            self.name(field, value.as_ref())?;
+        }
+        if content.occurred_at > now + self.future {
+            let message = format!(
+                "{} is more than {} ahead of the server's clock ({now}): check the sender's clock or the time zone",
+                content.occurred_at, self.future
+            );
+            return Err(Refusal::new(Reason::Future, "occurred_at", message));
+        }
+        self.body(event)
+    }
+
+    fn name(&self, field: &str, value: Option<&String>) -> Result<(), Refusal> {
+        value.map_or(Ok(()), |value| text(field, value, self.name_bytes))
+    }
+
+    fn body(&self, event: &Event) -> Result<(), Refusal> {
+        let content = &event.content;
+        let need = |field: &str, value: &Option<String>| match value {
+            Some(_) => Ok(()),
+            None => Err(missing(field, content.body.type_name())),
+        };
+        match &content.body {
+            Body::TeamRegistered | Body::TeamRetired => need("team", &content.team),
+            Body::ServiceRegistered { owner, .. } => {
+                need("service", &content.service)?;
+                self.name("body.owner", owner.as_ref())
+            }
+            Body::ServiceRetired => need("service", &content.service),
+            Body::ServiceRemoved { environment } => {
+                need("service", &content.service)?;
+                self.name("body.environment", environment.as_ref())
+            }
+            Body::CapabilityRegistered { .. } | Body::CapabilityRetired | Body::CapabilityUsed => {
+                need("capability", &content.capability)
+            }
+            Body::InteractionStarted { interaction_id } | Body::InteractionFinished { interaction_id, .. } => {
+                interaction_id
+                    .as_ref()
+                    .map_or(Ok(()), |id| text("body.interaction_id", id, self.identity_bytes))
+            }
+            Body::Deployed(deploy) => {
+                need("service", &content.service)?;
+                need("body.environment", &deploy.environment)?;
+                self.name("body.environment", deploy.environment.as_ref())?;
+                self.name("body.artifact_id", deploy.artifact_id.as_ref())?;
+                self.changes(&deploy.changes)
+            }
+            Body::OnboardingStarted => {
+                need("service", &content.service)?;
+                need("actor", &content.actor)
+            }
+            Body::SurveyInvited { survey, respondent } => {
+                self.name("body.survey", survey.as_ref())?;
+                self.name("body.respondent", respondent.as_ref())?;
+                need("body.respondent", &respondent.clone().or_else(|| content.actor.clone()))
+            }
+            Body::SurveyAnswered { survey, respondent, score } => {
+                self.name("body.survey", survey.as_ref())?;
+                self.name("body.respondent", respondent.as_ref())?;
+                need("body.respondent", &respondent.clone().or_else(|| content.actor.clone()))?;
+                if *score > 10 {
+                    let message = format!("{score} is not a score: a whole number from 0 to 10 is");
+                    return Err(Refusal::new(Reason::OutOfRange, "body.score", message));
+                }
+                Ok(())
+            }
+            Body::PipelineRunFinished { pipeline, .. } => self.name("body.pipeline", pipeline.as_ref()),
+            Body::ChangeMerged { change_id, repository } => {
+                self.name("body.change_id", change_id.as_ref())?;
+                self.name("body.repository", repository.as_ref())
+            }
+            Body::Retracted => Ok(()),
+        }
+    }
+
+    fn changes(&self, changes: &[Change]) -> Result<(), Refusal> {
+        if changes.len() > self.changes {
+            let message = format!("{} changes; at most {} are taken", changes.len(), self.changes);
+            return Err(Refusal::new(Reason::TooLong, "body.changes", message));
+        }
+        for (index, change) in changes.iter().enumerate() {
+            self.name(&format!("body.changes[{index}].id"), change.id.as_ref())?;
+            self.name(&format!("body.changes[{index}].author"), change.author.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+fn missing(field: &str, type_name: &str) -> Refusal {
+    Refusal::new(Reason::Missing, field, format!("missing: an event of type {type_name} needs it"))
+}
+
+fn required(field: &str, value: &str) -> Result<(), Refusal> {
+    if value.is_empty() {
+        return Err(Refusal::new(Reason::Missing, field, "missing: every event needs it"));
+    }
+    Ok(())
+}
+
+/// The value is not repeated in the message: it may be a person's name.
+fn text(field: &str, value: &str, bytes: usize) -> Result<(), Refusal> {
+    if value.len() > bytes {
+        let message = format!("{} bytes long; at most {bytes} are taken", value.len());
+        return Err(Refusal::new(Reason::TooLong, field, message));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Refusal::new(Reason::Invalid, field, "has a control character in it"));
+    }
+    Ok(())
+}

@@ -1,0 +1,2 @@
+//! Milepost: the library behind the one binary.
+pub mod engine;

@@ -1,0 +1,110 @@
+//! Where events are kept. [`Store`] is the one writer, [`Reader`] any number of readers beside it.
+//!
+//! Laws every engine keeps:
+//!
+//! 1. What [`Store::append`] has returned is durable, in order, and identity is exact over all time: an id counts as
+//!    seen only once its transaction has committed.
+//! 2. Every version of an event is kept; the largest wins. [`Store::replay`] gives exactly the winners.
+
+use milepost_model::{Event, EventId, EventKey, Rejected, Sealed, Timestamp};
+
+pub mod sqlite;
+
+/// What became of one appended event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// This very version is kept already.
+    Duplicate,
+    /// It is kept now.
+    Stored {
+        /// What it means for the winner of its id.
+        effect: Effect,
+        /// Another version with the same revision and another content was there.
+        conflict: bool,
+    },
+}
+
+/// What a newly kept version means for the winner of its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It is the first of its id, and wins.
+    Wins,
+    /// It wins over this one, which won before.
+    Replaces(Box<Event>),
+    /// Another version stays the winner.
+    Loses,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing of the batch was kept; trying again later may help (disk full, busy).
+    #[error("the store cannot take events now: {0}")]
+    Unavailable(String),
+    /// The data directory is in use by another process.
+    #[error("{0}")]
+    Locked(String),
+    /// What is on disk is not what was written, or not ours.
+    #[error("{0}")]
+    Corrupt(String),
+    /// Any other failure of the file system.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// The one writer.
+pub trait Store: Send {
+    /// Keeps events and refusals, all or none, durably. One result per event, in order; a later event of the batch sees
+    /// the earlier ones as kept. `now` is when they were received.
+    fn append(
+        &mut self,
+        events: &[Sealed],
+        rejected: &[Rejected],
+        now: Timestamp,
+    ) -> Result<Vec<Appended>, StoreError>;
+
+    /// Calls `each` with every winner, retractions included, in the order kept.
+    fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError>;
+
+    /// A reader beside this writer.
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+}
+
+/// A refused event, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its number in the quarantine; grows.
+    pub number: u64,
+    /// When it was refused.
+    pub at: Timestamp,
+    /// What and why.
+    pub rejected: Rejected,
+}
+
+/// Reads what is committed.
+pub trait Reader: Send {
+    /// Winners with this key that happened at this instant: one, but for colliding keys.
+    fn find(&mut self, key: EventKey, at: Timestamp) -> Result<Vec<EventId>, StoreError>;
+
+    /// Calls `each` with every winner; see [`Store::replay`].
+    fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError>;
+
+    /// The newest refusals with a number below `before`, newest first, at most `limit`.
+    fn quarantine(&mut self, before: Option<u64>, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// How many events (versions) and refusals are kept.
+    fn sizes(&mut self) -> Result<Sizes, StoreError>;
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Versions of events.
+    pub versions: u64,
+    /// Versions that did not win.
+    pub superseded: u64,
+    /// Refusals in the quarantine.
+    pub quarantined: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
