@@ -143,15 +143,45 @@ pub struct Explanation {
     pub units: Vec<ExplainedUnit>,
 }
 
-/// A unit of an answer and the count it is in.
+/// What a unit is to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// In numerator and denominator of a ratio.
+    Numerator,
+    /// In the denominator only.
+    Denominator,
+    /// A duration or score that is known.
+    Observed,
+    /// A duration known only to be longer.
+    Censored,
+    /// Not in the value: pending or left out.
+    Excluded,
+}
+
+impl Part {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Numerator => "numerator",
+            Self::Denominator => "denominator",
+            Self::Observed => "observed",
+            Self::Censored => "censored",
+            Self::Excluded => "excluded",
+        }
+    }
+}
+
+/// A unit of an answer and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplainedUnit {
     /// Labels of the answer it belongs to.
     pub labels: Labels,
     /// A team, a service, `developer service`, an interaction or a respondent.
     pub unit: String,
-    /// The count it is in: `numerator`, `denominator` (there but not in the numerator), or a name of the counts.
+    /// What became of it: a name such as `kept`, `waiting` or one of the counts.
     pub class: &'static str,
+    /// What it is to the value.
+    pub part: Part,
     /// The events it rests on, by time.
     pub events: Vec<(Timestamp, EventKey)>,
 }

@@ -98,6 +98,16 @@ impl Default for Config {
     }
 }
 
+impl CapabilityConfig {
+    /// Whether no unit of either kind is left out.
+    pub fn everyone_is_eligible(&self) -> bool {
+        self.eligible_teams.is_none()
+            && self.ineligible_teams.is_empty()
+            && self.eligible_services.is_none()
+            && self.ineligible_services.is_empty()
+    }
+}
+
 impl Config {
     /// Hex SHA-256 of its canonical form: equal digests, equal answers to equal events.
     pub fn digest(&self) -> String {

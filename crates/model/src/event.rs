@@ -19,23 +19,30 @@ pub struct EventId {
 }
 
 impl EventId {
-    /// A 64-bit handle of this identity: the first eight bytes of SHA-256 over source, NUL, id. Stable for ever.
-    /// Two identities may share one, so whoever looks up by it compares the identity it finds.
+    /// Its handle.
     pub fn key(&self) -> EventKey {
-        let mut hash = Sha256::new();
-        hash.update(self.source.as_bytes());
-        hash.update([0]);
-        hash.update(self.id.as_bytes());
-        let digest = hash.finalize();
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        EventKey(u64::from_be_bytes(first))
+        EventKey::of(&self.source, &self.id)
     }
 }
 
-/// See [`EventId::key`].
+/// A 64-bit handle of an [`EventId`]: the first eight bytes of SHA-256 over source, NUL, id. Stable for ever.
+/// Two identities may share one, so whoever looks up by it compares the identity it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey(pub u64);
+
+impl EventKey {
+    /// The handle of (source, id).
+    pub fn of(source: &str, id: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(source);
+        hash.update([0]);
+        hash.update(id);
+        let digest = hash.finalize();
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        Self(u64::from_be_bytes(first))
+    }
+}
 
 /// One version of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,30 @@
 //! The metrics, one file each. To add one: write its file, add it to [`registry`].
 //!
-//! Exporter, query API, command line, `# HELP` texts and the reference page follow from its [`Spec`].
+//! Exporter, query API, command line, `# HELP` texts and the reference page follow from its [`Spec`]. A metric says of
+//! every unit what became of it ([`Metric::visit`]); values, counts and explanations are all made from that, so an
+//! explanation cannot differ from the value it explains.
 
-use crate::answer::{Answer, Explanation, Kind};
-use crate::config::Config;
+mod ask;
+mod keep_rate;
+mod market_share;
+mod nps;
+mod onboarding_time;
+mod retention_curve;
+mod self_service_rate;
+mod survival;
+mod tally;
+mod time_to_first_deploy;
+mod view;
+
+pub use ask::{explain, query, query_range};
+pub use view::{Case, Class, Group, UnitRef, View};
+
+use crate::answer::{Kind, Ratio};
+use crate::config::{Config, Windows};
+use crate::event::EventKey;
 use crate::model::Model;
-use crate::question::{AsOf, Dimension, Parameter, QuestionError, Selector};
-use crate::time::Day;
+use crate::question::{Dimension, Parameter, Question, QuestionError};
+use crate::time::{Day, Span, Timestamp};
 
 /// What a metric says about itself.
 #[derive(Debug)]
@@ -23,23 +41,71 @@ pub struct Spec {
     pub parameters: &'static [Parameter],
     /// What it can be broken down by and narrowed to.
     pub dimensions: &'static [Dimension],
+    /// What it is always broken down by, or by default if `by` may replace it.
+    pub default_by: Option<DefaultBy>,
+    /// The trailing window the configuration gives it.
+    pub window: fn(&Windows) -> Span,
     /// Names of its counts, each with what it counts.
     pub counts: &'static [(&'static str, &'static str)],
     /// What it needs to be told, as event types: for those who wonder why there is no value.
     pub needs: &'static [&'static str],
+    /// Whether it is about persons, so that values about few of them are withheld.
+    pub personal: bool,
     /// Whether it goes out as Prometheus gauges, with its default parameters.
     pub exported: bool,
 }
+
+/// What a metric is broken down by unless told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultBy {
+    /// By this, and by `by` as well: the value has no meaning without.
+    Always(Dimension),
+    /// By this, or by `by` instead.
+    Unless(Dimension),
+}
+
+/// Answers of one group as of each of many days.
+pub type Series = Vec<(Group, Vec<Ratio>)>;
 
 /// A metric: a pure function of (Model, Config, as of), with its description.
 pub trait Metric: Sync {
     /// What it says about itself.
     fn spec(&self) -> &'static Spec;
+
+    /// Refuses questions that make no sense for it, beyond what its parameters say.
+    fn check(&self, _question: &Question) -> Result<(), QuestionError> {
+        Ok(())
+    }
+
+    /// Horizons it has a value for each of, in days.
+    fn horizons(&self) -> &'static [u32] {
+        &[]
+    }
+
+    /// Says of every unit in view what became of it.
+    fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>));
+
+    /// The events that what became of a unit rests on.
+    fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)>;
+
+    /// All values as of the end of each day of `from` … `to`, if there is a faster way than asking for each. Groups that
+    /// have not appeared by a day are left out by the caller.
+    fn series(&self, _: &Model, _: &Config, _: &Question, _from: Day, _to: Day) -> Option<Series> {
+        None
+    }
 }
 
 /// Every metric, in the order of METRICS.
 pub fn registry() -> &'static [&'static dyn Metric] {
-    &[]
+    &[
+        &market_share::MarketShare,
+        &keep_rate::KeepRate,
+        &retention_curve::RetentionCurve,
+        &time_to_first_deploy::TimeToFirstDeploy,
+        &onboarding_time::OnboardingTime,
+        &self_service_rate::SelfServiceRate,
+        &nps::Nps,
+    ]
 }
 
 /// The metric of this name.
@@ -50,39 +116,20 @@ pub fn find(name: &str) -> Result<&'static dyn Metric, QuestionError> {
     })
 }
 
-/// The answers as of one moment, by labels.
-pub fn query(
-    _model: &Model,
-    _config: &Config,
-    _metric: &'static dyn Metric,
-    _selector: &Selector,
-    _as_of: AsOf,
-) -> Result<Vec<Answer>, QuestionError> {
-    Ok(Vec::new())
-}
+/// Parameters that several metrics take.
+mod parameter {
+    use crate::question::Parameter;
 
-/// The answers as of every `step`-th day from `from` to `to`, both included, by labels and then by day.
-pub fn query_range(
-    _model: &Model,
-    _config: &Config,
-    _metric: &'static dyn Metric,
-    _selector: &Selector,
-    _from: Day,
-    _to: Day,
-    _step: u32,
-) -> Result<Vec<Answer>, QuestionError> {
-    Ok(Vec::new())
-}
-
-/// Units `offset` … `offset + limit` behind the answers as of one moment.
-pub fn explain(
-    _model: &Model,
-    _config: &Config,
-    metric: &'static dyn Metric,
-    _selector: &Selector,
-    _as_of: AsOf,
-    _offset: usize,
-    _limit: usize,
-) -> Result<Explanation, QuestionError> {
-    Ok(Explanation { definition: metric.spec().definition, answers: Vec::new(), total: 0, units: Vec::new() })
+    pub(super) const CAPABILITY: Parameter =
+        Parameter { name: "capability", default: "all", help: "only this capability" };
+    pub(super) const TEAM: Parameter = Parameter { name: "team", default: "all", help: "only this team" };
+    pub(super) const SERVICE: Parameter = Parameter { name: "service", default: "all", help: "only this service" };
+    pub(super) const BY: Parameter = Parameter { name: "by", default: "", help: "one answer for each of these" };
+    pub(super) const UNIT: Parameter =
+        Parameter { name: "unit", default: "team", help: "what is counted: team or service" };
+    pub(super) const ESTIMATOR: Parameter = Parameter {
+        name: "estimator",
+        default: "kaplan_meier",
+        help: "how quantiles treat the unfinished: kaplan_meier counts them for as long as they were seen, observed leaves them out",
+    };
 }

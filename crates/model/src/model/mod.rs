@@ -1,11 +1,76 @@
 //! All facts in memory.
+//!
+//! The Model is a sum over the winning events: each contributes facts that depend on nothing but itself, kept in sets
+//! and maps keyed by time and identity, so that adding and taking away commute and cancel. What is derived from several
+//! facts (appearance, owners, days of use) is a function of those sets. Hence, for any order of [`Model::insert`] and
+//! [`Model::remove`] that leaves the same winners, the same Model.
+//!
+//! Who belongs to whom and what exists depend on the moment of asking: questions take the instant T and see what
+//! happened before it.
 
-use crate::event::Event;
+pub mod adoption;
+pub mod days;
+pub mod interactions;
+pub mod lifecycle;
+pub mod names;
+pub mod surveys;
+pub mod traces;
+pub mod work;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::event::{Body, Deploy, Event, Outcome};
+use crate::time::Timestamp;
+use adoption::{Adoption, Facts};
+use interactions::{Ending, Interactions};
+use lifecycle::{Lives, Registration};
+use names::{Capability, Environment, Names, Person, Place, Service, Subject, Team};
+use surveys::{Surveys, Turn};
+use traces::Traces;
+use work::{Deployment, Deployments, Starts};
 
 /// The facts of all winning events, laid out for the metrics.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone)]
 pub struct Model {
     events: usize,
+    sources: FxHashSet<Arc<str>>,
+    /// Names of teams.
+    pub team_names: Names<Team>,
+    /// Names of services.
+    pub service_names: Names<Service>,
+    /// Names of capabilities.
+    pub capability_names: Names<Capability>,
+    /// Pseudonyms of persons.
+    pub person_names: Names<Person>,
+    /// Names of environments.
+    pub environment_names: Names<Environment>,
+    /// What is mentioned and used when.
+    pub traces: Traces,
+    /// Registrations and retirements of teams.
+    pub teams: Lives<Team>,
+    /// Registrations, retirements and owners of services.
+    pub services: Lives<Service>,
+    /// Registrations and retirements of capabilities.
+    pub capabilities: Lives<Capability>,
+    /// Days of use.
+    pub adoption: Adoption,
+    /// Successful deploys.
+    pub deployments: Deployments,
+    /// Who began to work on what.
+    pub starts: Starts,
+    /// Interactions.
+    pub interactions: Interactions,
+    /// Survey answers and invitations.
+    pub surveys: Surveys,
+}
+
+/// Whether facts come or go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turned {
+    In,
+    Out,
 }
 
 impl Model {
@@ -15,17 +80,236 @@ impl Model {
     }
 
     /// Adds the facts of a winning event. The caller removes the event's previous winner first, if it had one.
-    pub fn insert(&mut self, _event: &Event) {
+    pub fn insert(&mut self, event: &Event) {
         self.events += 1;
+        self.turn(event, Turned::In);
     }
 
     /// Takes away the facts of an event that was inserted and is no longer the winner.
-    pub fn remove(&mut self, _event: &Event) {
-        self.events -= 1;
+    pub fn remove(&mut self, event: &Event) {
+        self.events = self.events.saturating_sub(1);
+        self.turn(event, Turned::Out);
     }
 
     /// Winning events in it, retractions included.
     pub fn events(&self) -> usize {
         self.events
+    }
+
+    /// The team that what an event names belongs to, as far as is known at `seen`: the one it names, else the owner of
+    /// its service.
+    pub fn team_of(&self, subject: Subject, at: Timestamp, seen: Timestamp) -> Option<Team> {
+        subject.team.or_else(|| self.services.of(subject.service?).owner(at, seen))
+    }
+
+    /// What days of use are derived from.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts { traces: &self.traces, services: &self.services, adoption: &self.adoption }
+    }
+
+    fn turn(&mut self, event: &Event, turned: Turned) {
+        let content = &event.content;
+        let subject = Subject {
+            team: content.team.as_deref().map(|name| self.team_names.intern(name)),
+            service: content.service.as_deref().map(|name| self.service_names.intern(name)),
+            capability: content.capability.as_deref().map(|name| self.capability_names.intern(name)),
+        };
+        let place = self.place(event);
+        if content.body != Body::Retracted && !content.body.is_retirement() {
+            self.mention(subject, is_use(&content.body), &place, turned);
+        }
+        match &content.body {
+            Body::TeamRegistered
+            | Body::TeamRetired
+            | Body::ServiceRegistered { .. }
+            | Body::ServiceRetired
+            | Body::CapabilityRegistered { .. }
+            | Body::CapabilityRetired => self.live(event, subject, place, turned),
+            Body::InteractionStarted { interaction_id } => {
+                self.interact(event, interaction_id.as_deref(), subject, place, None, turned);
+            }
+            Body::InteractionFinished { interaction_id, outcome, assisted, .. } => {
+                let ending = Ending { outcome: *outcome, assisted: *assisted != Some(false) };
+                self.interact(event, interaction_id.as_deref(), subject, place, Some(ending), turned);
+            }
+            Body::Deployed(deploy) => {
+                if let (Some(service), true) = (subject.service, deploy.succeeded()) {
+                    self.deploy(service, deploy, content.actor.as_deref(), subject, place, turned);
+                }
+            }
+            Body::OnboardingStarted => {
+                if let (Some(actor), Some(service)) = (content.actor.as_deref(), subject.service) {
+                    let person = self.person_names.intern(actor);
+                    match turned {
+                        Turned::In => self.starts.insert(person, service, place, subject.team),
+                        Turned::Out => self.starts.remove(person, service, &place),
+                    }
+                }
+            }
+            Body::SurveyInvited { respondent, .. } => self.survey(event, respondent.as_deref(), subject, None, turned),
+            Body::SurveyAnswered { respondent, score, .. } => {
+                self.survey(event, respondent.as_deref(), subject, Some(*score), turned);
+            }
+            Body::CapabilityUsed
+            | Body::ServiceRemoved { .. }
+            | Body::PipelineRunFinished { .. }
+            | Body::ChangeMerged { .. }
+            | Body::Retracted => {}
+        }
+    }
+
+    fn place(&mut self, event: &Event) -> Place {
+        let source = self.source(&event.id.source);
+        Place { at: event.at(), source, id: event.id.id.as_str().into() }
+    }
+
+    fn source(&mut self, text: &str) -> Arc<str> {
+        if let Some(source) = self.sources.get(text) {
+            return source.clone();
+        }
+        let source: Arc<str> = text.into();
+        self.sources.insert(source.clone());
+        source
+    }
+
+    fn mention(&mut self, subject: Subject, is_use: bool, place: &Place, turned: Turned) {
+        match turned {
+            Turned::In => {
+                self.traces.insert(subject, is_use, place.at, place.key());
+                if is_use {
+                    self.adoption.used(subject, place.at, &self.services);
+                }
+            }
+            Turned::Out => {
+                self.traces.remove(subject, is_use, place.at, place.key());
+                if is_use {
+                    self.adoption.unused(subject, place.at, &self.services, &self.traces);
+                }
+            }
+        }
+    }
+
+    fn live(&mut self, event: &Event, subject: Subject, place: Place, turned: Turned) {
+        let plain = Registration {
+            owner: None,
+            team: subject.team,
+            preexisting: false,
+            mandated: None,
+            observed_since: None,
+        };
+        match (&event.content.body, subject) {
+            (Body::TeamRegistered, Subject { team: Some(team), .. }) => {
+                live(&mut self.teams, team, place, Some(plain), turned);
+            }
+            (Body::TeamRetired, Subject { team: Some(team), .. }) => live(&mut self.teams, team, place, None, turned),
+            (Body::ServiceRegistered { owner, preexisting }, Subject { service: Some(service), .. }) => {
+                let named = owner.as_deref().map(|owner| self.team_names.intern(owner));
+                if named.is_some() {
+                    let as_owner = Subject { team: named, service: None, capability: None };
+                    self.mention(as_owner, false, &place, turned);
+                }
+                let owner = named.or(subject.team);
+                let registration = Registration { owner, preexisting: *preexisting, ..plain };
+                live(&mut self.services, service, place, Some(registration), turned);
+                if let Some(owner) = owner {
+                    self.adoption.reown(service, owner, &self.services, &self.traces);
+                }
+            }
+            (Body::ServiceRetired, Subject { service: Some(service), .. }) => {
+                live(&mut self.services, service, place, None, turned);
+            }
+            (
+                Body::CapabilityRegistered { mandated, observed_since },
+                Subject { capability: Some(capability), .. },
+            ) => {
+                let registration =
+                    Registration { mandated: *mandated, observed_since: *observed_since, ..plain };
+                live(&mut self.capabilities, capability, place, Some(registration), turned);
+            }
+            (Body::CapabilityRetired, Subject { capability: Some(capability), .. }) => {
+                live(&mut self.capabilities, capability, place, None, turned);
+            }
+            _ => {}
+        }
+    }
+
+    fn interact(
+        &mut self,
+        event: &Event,
+        id: Option<&str>,
+        subject: Subject,
+        place: Place,
+        ending: Option<Ending>,
+        turned: Turned,
+    ) {
+        let id = (place.source.clone(), id.unwrap_or(&event.id.id).into());
+        match turned {
+            Turned::In => self.interactions.insert(id, place, subject, ending),
+            Turned::Out => self.interactions.remove(&id, &place),
+        }
+    }
+
+    fn deploy(
+        &mut self,
+        service: Service,
+        deploy: &Deploy,
+        actor: Option<&str>,
+        subject: Subject,
+        place: Place,
+        turned: Turned,
+    ) {
+        let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
+        let deployment = Deployment { environment, capability: subject.capability };
+        let mut authors: Vec<_> = deploy.changes.iter().filter_map(|change| change.author.as_deref()).collect();
+        if authors.is_empty() {
+            authors.extend(actor);
+        }
+        let authors: Vec<_> = authors.into_iter().map(|name| self.person_names.intern(name)).collect();
+        match turned {
+            Turned::In => self.deployments.insert(service, place, deployment, &authors),
+            Turned::Out => self.deployments.remove(service, &place, deployment, &authors),
+        }
+    }
+
+    fn survey(
+        &mut self,
+        event: &Event,
+        respondent: Option<&str>,
+        subject: Subject,
+        score: Option<u8>,
+        turned: Turned,
+    ) {
+        let Some(respondent) = respondent.or(event.content.actor.as_deref()) else { return };
+        let person = self.person_names.intern(respondent);
+        let source = self.source(&event.id.source);
+        let turn = Turn { at: event.at(), id: event.id.id.as_str().into(), source };
+        match turned {
+            Turned::In => self.surveys.insert(person, turn, subject, score),
+            Turned::Out => self.surveys.remove(person, &turn),
+        }
+    }
+}
+
+fn live<S: names::Symbol>(
+    lives: &mut Lives<S>,
+    name: S,
+    place: Place,
+    registration: Option<Registration>,
+    turned: Turned,
+) {
+    match turned {
+        Turned::In => lives.insert(name, place, registration),
+        Turned::Out => lives.remove(name, place, registration.is_some()),
+    }
+}
+
+/// A usage event, a finished interaction with outcome success (assisted or not), or a successful deploy to any
+/// environment.
+fn is_use(body: &Body) -> bool {
+    match body {
+        Body::CapabilityUsed => true,
+        Body::InteractionFinished { outcome, .. } => *outcome == Outcome::Success,
+        Body::Deployed(deploy) => deploy.succeeded(),
+        _ => false,
     }
 }

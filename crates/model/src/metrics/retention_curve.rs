@@ -1,0 +1,65 @@
+//! The keep rate at several horizons: how adoption wears off.
+
+use super::keep_rate::{COUNTS, GRACE, Keeping};
+use super::market_share::check_unit;
+use super::view::{Case, View};
+use super::{DefaultBy, Metric, Spec, parameter};
+use crate::answer::Kind;
+use crate::event::EventKey;
+use crate::question::{Dimension, Question, QuestionError, Rule};
+use crate::time::Timestamp;
+
+pub(super) struct RetentionCurve;
+
+/// In days.
+const HORIZONS: &[u32] = &[7, 14, 30, 60, 90, 180, 365];
+
+static SPEC: Spec = Spec {
+    name: "retention_curve",
+    kind: Kind::Ratio,
+    help: "Keep rate of the capability at 7, 14, 30, 60, 90, 180 and 365 days after first use.",
+    definition: "`keep_rate` (rule `window_after`) for H = 7, 14, 30, 60, 90, 180 and 365 days, each with its own cohort.",
+    parameters: &[
+        parameter::CAPABILITY,
+        parameter::TEAM,
+        parameter::SERVICE,
+        parameter::BY,
+        parameter::UNIT,
+        GRACE,
+    ],
+    dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
+    default_by: Some(DefaultBy::Always(Dimension::Capability)),
+    window: |windows| windows.horizon,
+    counts: COUNTS,
+    needs: &["capability_used", "interaction_finished", "deployed"],
+    personal: false,
+    exported: false,
+};
+
+impl RetentionCurve {
+    fn at(view: &View<'_>, horizon: u32) -> Keeping {
+        Keeping { rule: Rule::WindowAfter, horizon, grace: view.question.grace, max_age: None }
+    }
+}
+
+impl Metric for RetentionCurve {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn check(&self, question: &Question) -> Result<(), QuestionError> {
+        check_unit(question)
+    }
+
+    fn horizons(&self) -> &'static [u32] {
+        HORIZONS
+    }
+
+    fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>)) {
+        HORIZONS.iter().for_each(|horizon| Self::at(view, *horizon).visit(view, Some(*horizon), each));
+    }
+
+    fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
+        Self::at(view, case.group.horizon.unwrap_or_default()).evidence(view, case)
+    }
+}

@@ -1,0 +1,284 @@
+//! What a metric sees: the facts as of one moment, narrowed to what was asked.
+
+use std::borrow::Cow;
+
+use super::{DefaultBy, Metric};
+use crate::answer::{Labels, Part};
+use crate::config::Config;
+use crate::model::Model;
+use crate::model::interactions::InteractionId;
+use crate::model::lifecycle::Lives;
+use crate::model::names::{Capability, Environment, Names, Person, Service, Subject, Symbol, Team};
+use crate::question::{Dimension, Question};
+use crate::time::{Day, Timestamp};
+
+/// What became of a unit: a name, what that is to the value, and the counts it is in.
+#[derive(Debug)]
+pub struct Class {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is to the value.
+    pub part: Part,
+    /// The counts of [`super::Spec::counts`] that a unit of this class is in.
+    pub counts: &'static [&'static str],
+}
+
+/// What an answer is about: its labels, as symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(missing_docs)]
+pub struct Group {
+    pub capability: Option<Capability>,
+    pub team: Option<Team>,
+    pub service: Option<Service>,
+    /// Days.
+    pub horizon: Option<u32>,
+}
+
+/// A unit, as the Model knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum UnitRef<'a> {
+    Team(Team),
+    Service(Service),
+    Developer(Person, Service),
+    Interaction(&'a InteractionId),
+    Respondent(Person),
+}
+
+/// A unit of a group and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The answer it belongs to.
+    pub group: Group,
+    /// The unit.
+    pub unit: UnitRef<'a>,
+    /// What became of it.
+    pub class: &'static Class,
+    /// Its seconds or its score, if it has one.
+    pub measure: Option<u64>,
+}
+
+impl Case<'_> {
+    /// The person the unit is or belongs to.
+    pub fn person(&self) -> Option<Person> {
+        match self.unit {
+            UnitRef::Developer(person, _) | UnitRef::Respondent(person) => Some(person),
+            _ => None,
+        }
+    }
+}
+
+/// The facts as of T, and the question.
+pub struct View<'a> {
+    /// The facts.
+    pub model: &'a Model,
+    /// What numbers depend on beside them.
+    pub config: &'a Config,
+    /// What was asked.
+    pub question: &'a Question,
+    /// T: only what happened before it is seen.
+    pub at: Timestamp,
+    /// D: the last day before T.
+    pub last: Day,
+    dimensions: Vec<Dimension>,
+    horizons: &'static [u32],
+    /// Names asked for that nobody ever mentioned: no unit fits.
+    nothing_fits: bool,
+    only: Group,
+}
+
+impl<'a> View<'a> {
+    /// The facts as of `at`, for a question to `metric`.
+    pub fn new(
+        metric: &dyn Metric,
+        model: &'a Model,
+        config: &'a Config,
+        question: &'a Question,
+        at: Timestamp,
+    ) -> Self {
+        let (always, unless) = match metric.spec().default_by {
+            Some(DefaultBy::Always(dimension)) => (Some(dimension), None),
+            Some(DefaultBy::Unless(dimension)) => (None, Some(dimension)),
+            None => (None, None),
+        };
+        let mut dimensions: Vec<_> = [always, question.by.or(unless)].into_iter().flatten().collect();
+        dimensions.extend(question.filters().map(|(dimension, _)| dimension));
+        let mut only = Group::default();
+        let mut nothing_fits = false;
+        for (dimension, name) in question.filters() {
+            nothing_fits |= match dimension {
+                Dimension::Capability => {
+                    only.capability = model.capability_names.get(name);
+                    only.capability.is_none()
+                }
+                Dimension::Team => {
+                    only.team = model.team_names.get(name);
+                    only.team.is_none()
+                }
+                Dimension::Service => {
+                    only.service = model.service_names.get(name);
+                    only.service.is_none()
+                }
+            };
+        }
+        let last = at.last_day_before();
+        Self { model, config, question, at, last, dimensions, horizons: metric.horizons(), nothing_fits, only }
+    }
+
+    /// The first day of the trailing window of the question, which ends with D.
+    pub fn window_start(&self) -> Day {
+        self.last.plus(1 - i64::from(self.question.window))
+    }
+
+    /// The group of a unit with these names, if it is among those asked for.
+    pub fn group(&self, names: Group) -> Option<Group> {
+        let fits = !self.nothing_fits
+            && self.only.capability.is_none_or(|only| names.capability == Some(only))
+            && self.only.team.is_none_or(|only| names.team == Some(only))
+            && self.only.service.is_none_or(|only| names.service == Some(only));
+        let has = |dimension| self.dimensions.contains(&dimension);
+        let group = Group {
+            capability: names.capability.filter(|_| has(Dimension::Capability)),
+            team: names.team.filter(|_| has(Dimension::Team)),
+            service: names.service.filter(|_| has(Dimension::Service)),
+            horizon: names.horizon,
+        };
+        let complete = group.capability.is_some() == has(Dimension::Capability)
+            && group.team.is_some() == has(Dimension::Team)
+            && group.service.is_some() == has(Dimension::Service);
+        (fits && complete).then_some(group)
+    }
+
+    /// The group of what an event names, by the team it belongs to.
+    pub fn group_of(&self, subject: Subject, happened: Timestamp) -> Option<Group> {
+        let team = self.model.team_of(subject, happened, self.at);
+        self.group(Group { capability: subject.capability, team, service: subject.service, horizon: None })
+    }
+
+    /// Every group that is answered for, also those without a unit.
+    pub fn groups(&self) -> Vec<Group> {
+        if self.nothing_fits {
+            return Vec::new();
+        }
+        let mut groups = vec![Group::default()];
+        let mut multiply = |options: Vec<Group>, join: fn(Group, Group) -> Group| {
+            groups = groups.iter().flat_map(|group| options.iter().map(|option| join(*group, *option))).collect();
+        };
+        if self.dimensions.contains(&Dimension::Capability) {
+            let some = self.capabilities().map(|c| Group { capability: Some(c), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { capability: option.capability, ..group });
+        }
+        if self.dimensions.contains(&Dimension::Team) {
+            let teams = self.model.team_names.all().filter(|t| self.only.team.is_none_or(|only| only == *t));
+            let some = teams.filter(|t| self.appeared(self.model.traces.team_appeared(*t)));
+            let some = some.map(|t| Group { team: Some(t), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { team: option.team, ..group });
+        }
+        if self.dimensions.contains(&Dimension::Service) {
+            let all = self.model.service_names.all().filter(|s| self.only.service.is_none_or(|only| only == *s));
+            let some = all.filter(|s| self.appeared(self.model.traces.service_appeared(*s)));
+            let some = some.map(|s| Group { service: Some(s), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { service: option.service, ..group });
+        }
+        if !self.horizons.is_empty() {
+            let some = self.horizons.iter().map(|h| Group { horizon: Some(*h), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { horizon: option.horizon, ..group });
+        }
+        groups
+    }
+
+    /// The capabilities asked for that have appeared.
+    pub fn capabilities(&self) -> impl Iterator<Item = Capability> {
+        let all = self.model.capability_names.all().filter(|_| !self.nothing_fits);
+        all.filter(|c| self.only.capability.is_none_or(|only| only == *c))
+            .filter(|c| self.appeared(self.model.traces.capability_appeared(*c)))
+    }
+
+    /// Whether something that appeared then has appeared by T.
+    pub fn appeared(&self, first: Option<Timestamp>) -> bool {
+        first.is_some_and(|first| first < self.at)
+    }
+
+    /// Teams that exist at T.
+    pub fn existing_teams(&self) -> Existing<Team> {
+        self.existing(&self.model.team_names, &self.model.teams, |t| self.model.traces.team_appeared(t))
+    }
+
+    /// Services that exist at T.
+    pub fn existing_services(&self) -> Existing<Service> {
+        self.existing(&self.model.service_names, &self.model.services, |s| self.model.traces.service_appeared(s))
+    }
+
+    fn existing<S: Symbol>(
+        &self,
+        names: &Names<S>,
+        lives: &Lives<S>,
+        appeared: impl Fn(S) -> Option<Timestamp>,
+    ) -> Existing<S> {
+        let exists = |name| self.appeared(appeared(name)) && !lives.of(name).retired_before(self.at);
+        Existing { flags: names.all().map(exists).collect(), kind: std::marker::PhantomData }
+    }
+
+    /// The environments that are production.
+    pub fn production(&self) -> Vec<Environment> {
+        self.config.production.iter().filter_map(|name| self.model.environment_names.get(name)).collect()
+    }
+
+    /// Whether use of the capability is mandated: the configuration says so, or else its latest registration.
+    pub fn mandated(&self, capability: Capability) -> bool {
+        let name = self.model.capability_names.text(capability);
+        let configured = self.config.capabilities.get(name).and_then(|c| c.mandated);
+        let registered = || self.model.capabilities.of(capability).latest_registration(self.at)?.mandated;
+        configured.or_else(registered).unwrap_or(false)
+    }
+
+    /// The labels of a group, as text.
+    pub fn labels(&self, group: Group) -> Labels {
+        let mut labels = Labels::new();
+        if let Some(capability) = group.capability {
+            labels.insert("capability", self.model.capability_names.text(capability).to_owned());
+        }
+        if let Some(team) = group.team {
+            labels.insert("team", self.model.team_names.text(team).to_owned());
+        }
+        if let Some(service) = group.service {
+            labels.insert("service", self.model.service_names.text(service).to_owned());
+        }
+        if let Some(days) = group.horizon {
+            labels.insert("horizon", format!("{days}d"));
+        }
+        labels
+    }
+
+    /// A unit, as text.
+    pub fn unit_name(&self, unit: UnitRef<'a>) -> Cow<'a, str> {
+        let model = self.model;
+        match unit {
+            UnitRef::Team(team) => model.team_names.text(team).into(),
+            UnitRef::Service(service) => model.service_names.text(service).into(),
+            UnitRef::Developer(person, service) => {
+                format!("{} {}", model.person_names.text(person), model.service_names.text(service)).into()
+            }
+            UnitRef::Interaction((source, id)) => format!("{source} {id}").into(),
+            UnitRef::Respondent(person) => model.person_names.text(person).into(),
+        }
+    }
+}
+
+/// Which names of a kind exist.
+pub struct Existing<S> {
+    flags: Vec<bool>,
+    kind: std::marker::PhantomData<S>,
+}
+
+impl<S: Symbol> Existing<S> {
+    /// Whether this one does.
+    pub fn has(&self, name: S) -> bool {
+        self.flags.get(name.index()).copied().unwrap_or(false)
+    }
+
+    /// Those that do.
+    pub fn iter(&self) -> impl Iterator<Item = S> {
+        self.flags.iter().enumerate().filter(|(_, exists)| **exists).map(|(index, _)| S::from_index(index))
+    }
+}
