@@ -57,12 +57,6 @@ class Event:
         """'Of events at the same instant the one with the smallest (source, id) is first.'"""
         return (self.at, self.source, self.id)
 
-    def persons(self):
-        """'Persons (actor, change author, respondent)'"""
-        named = [self.actor, self.body.get("respondent")]
-        named += [change.get("author") for change in self.body.get("changes", [])]
-        return {person for person in named if person is not None}
-
     def succeeded(self):
         """'A deploy with no outcome is a success.'"""
         return self.body.get("outcome", "success") == "success"

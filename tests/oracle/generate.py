@@ -412,7 +412,7 @@ class Generator:
         return {
             "capabilities": capabilities,
             "production": self.random.choice([["production", "prod"], ["production", "prod", "live"]]),
-            "min_group": draw(self.random, {5: 5, 3: 2, 2: 1}),
+            "min_group": draw(self.random, {5: 4, 3: 3, 2: 4}),
             "privacy_key": key,
         }
 

@@ -11,28 +11,26 @@ Row = collections.namedtuple("Row", "members persons")
 CURVE = [7, 14, 30, 60, 90, 180, 365]
 
 
-def ratio(numerator, denominator, counts, persons):
+def ratio(numerator, denominator, counts):
     """'A ratio travels with numerator, denominator and the 95 % Wilson interval'"""
     value, low, high = wilson(numerator, denominator)
     return Row({"value": value, "numerator": numerator, "denominator": denominator,
-                "low": low, "high": high, "counts": counts}, persons)
+                "low": low, "high": high, "counts": counts}, set())
 
 
 def market_share(world, question, scope):
     """'denominator: eligible units that exist; numerator: those of them that used c in the trailing W'"""
     capability, unit_kind = scope["capability"], question.get("unit", "team")
     width = parse_days(question.get("window", "28d"))
-    numerator, denominator, persons = 0, 0, set()
+    numerator, denominator = 0, 0
     for name in world.existing[unit_kind]:
         if world.eligible(unit_kind, name, capability) and world.unit_in_scope(unit_kind, name, scope):
             denominator += 1
-            uses = [use for use in world.uses(unit_kind).get((name, capability), [])
-                    if in_trailing(use.day, width, world.instant)]
+            uses = [day for day in world.uses(unit_kind).get((name, capability), [])
+                    if in_trailing(day, width, world.instant)]
             if uses:
                 numerator += 1
-            for use in uses:
-                persons |= use.persons
-    return ratio(numerator, denominator, {}, persons)
+    return ratio(numerator, denominator, {})
 
 
 def keep_rate(world, question, scope, horizon=None):
@@ -46,12 +44,12 @@ def keep_rate(world, question, scope, horizon=None):
     since = world.observed_since(capability)
     # 'counts, in this order of precedence and adding up to the units with a use before T'
     counts = dict.fromkeys(["retired", "not_eligible", "left_censored", "too_old", "pending", "cohort"], 0)
-    kept, persons = 0, set()
+    kept = 0
     for (name, used), uses in world.uses(unit_kind).items():
         if used != capability or not world.unit_in_scope(unit_kind, name, scope):
             continue
         # 'Adoption day of (u, c): the first day of use ever; reopening does not reset it.'
-        days = {use.day for use in uses}
+        days = set(uses)
         adoption = min(days)
         if name not in world.existing[unit_kind]:
             counts["retired"] += 1          # '(do not exist at T)'
@@ -60,8 +58,6 @@ def keep_rate(world, question, scope, horizon=None):
             counts["not_eligible"] += 1
             continue
         # From here on: 'adopters: eligible existing units whose first use of c is before T'
-        for use in uses:
-            persons |= use.persons
         if since is not None and since <= adoption <= since + grace - 1:
             counts["left_censored"] += 1    # 'units first seen using it within G days after that'
         elif max_age is not None and not adoption > world.last_day - max_age:
@@ -72,7 +68,7 @@ def keep_rate(world, question, scope, horizon=None):
             counts["cohort"] += 1
             if days & set(days_that_keep(rule, adoption, horizon, grace, world.last_day)):
                 kept += 1
-    return ratio(kept, counts["cohort"], counts, persons)
+    return ratio(kept, counts["cohort"], counts)
 
 
 def last_day_of_cohort(rule, adoption, horizon, grace):
@@ -110,7 +106,7 @@ def first_retirement(world, service, after, before):
 def time_to_first_deploy(world, question, scope):
     width = parse_days(question.get("window", "180d"))
     counts = dict.fromkeys(["pre_existing", "off_path", "retired", "waiting", "deployed"], 0)
-    finished, censored, persons = [], [], set()
+    finished, censored = [], []
     earliest = {}                   # world.seen is in order, so the first met is the earliest
     for event in world.seen:
         if event.kind == "service_registered" and event.service is not None:
@@ -126,7 +122,6 @@ def time_to_first_deploy(world, question, scope):
         if (end is not None and end.at < registration.at) or registration.body.get("preexisting"):
             counts["pre_existing"] += 1
             continue
-        persons |= registration.persons() | (end.persons() if end is not None else set())
         # 'A retirement after r and strictly before the end censors, `retired`.'
         retirement = first_retirement(world, service, registration.at, end.at if end is not None else world.instant)
         if retirement is not None:
@@ -141,7 +136,7 @@ def time_to_first_deploy(world, question, scope):
         else:                       # 'Else the duration end - r, `deployed`.'
             counts["deployed"] += 1
             finished.append(whole_seconds(end.at - registration.at))
-    return durations(finished, censored, counts, persons, question)
+    return durations(finished, censored, counts, set(), question)
 
 
 def onboarding_time(world, question, scope):
@@ -199,7 +194,6 @@ def has_change_by(deploy, developer):
 def self_service_rate(world, question, scope):
     width = parse_days(question.get("window", "28d"))
     counts = dict.fromkeys(["self_served", "assisted", "failed", "abandoned", "pending"], 0)
-    persons = set()
     for events in world.interaction_events.values():
         finishes = [event for event in events if event.kind == "interaction_finished"]
         starts = [event for event in events if event.kind == "interaction_started"]
@@ -225,10 +219,9 @@ def self_service_rate(world, question, scope):
         # 'Denominator: finished or abandoned in the trailing W.'
         if state == "pending" or in_trailing(day, width, world.instant):
             counts[state] += 1
-            persons |= setter.persons()
     denominator = sum(counts.values()) - counts["pending"]
     # 'Numerator: success and not assisted.'
-    return ratio(counts["self_served"], denominator, counts, persons)
+    return ratio(counts["self_served"], denominator, counts)
 
 
 def nps(world, question, scope):

@@ -16,6 +16,7 @@ from world import World
 OF_A_CAPABILITY = ("market_share", "keep_rate", "retention_curve", "self_service_rate")
 OF_UNITS = ("market_share", "keep_rate", "retention_curve")
 OF_NO_CAPABILITY = ("time_to_first_deploy", "onboarding_time")
+ABOUT_PERSONS = ("onboarding_time", "nps")
 DIMENSIONS = ("capability", "team", "service")
 
 
@@ -58,7 +59,8 @@ class Oracle:
             name: compute(world, question, {**inside, **filters, along: name}, curve_point)
             for name in world.appeared[along]
         }
-        hidden = withheld_groups({name: len(row.persons) for name, row in rows.items()}, world.min_group)
+        persons = {name: len(row.persons) for name, row in rows.items()}
+        hidden = withheld_groups(persons, world.min_group) if question["metric"] in ABOUT_PERSONS else set()
         return [
             shown(world, question, {**inside, **filters, along: name}, curve_point, row, name in hidden)
             for name, row in rows.items() if wanted is None or name == wanted
@@ -127,7 +129,7 @@ def shown(world, question, scope, curve_point, row, withheld):
             members["quantiles"] = {name: None for name in row.members["quantiles"]}
         notes.append("withheld")
     if "capability" in labels and world.mandated(labels["capability"]):
-        notes.append("mandated")    # 'values about it say so'
+        notes.insert(0, "mandated")    # 'values about it say so'
     answer = {"metric": question["metric"], "labels": labels, "as_of": as_of_text(question), **members}
     if notes:
         answer["notes"] = notes

@@ -6,7 +6,7 @@ The real data is read from the path in MILEPOST_DATA, or from crates/server/data
 
 import collections
 import hashlib
-import json
+import hmac
 import os
 import pathlib
 import sys
@@ -16,6 +16,7 @@ from fractions import Fraction
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import reached as reaching                                                          # noqa: E402
 import events as reading                                                    # noqa: E402
 import generate                                                             # noqa: E402
 import oracle                                                               # noqa: E402
@@ -177,6 +178,8 @@ class Values(unittest.TestCase):
         # 4 at risk at 1, 3 at 2 (the one censored at 2 included): S = 3/4, then 3/4 * 2/3 = 1/2
         self.assertEqual(values.kaplan_meier([1, 2], [2, 5], half), 2)
         self.assertIsNone(values.kaplan_meier([1, 2], [2, 5], most))
+        # S = 4/5, then 4/5 * 3/4 = 3/5: those censored at 2 are still at risk there.
+        self.assertIsNone(values.kaplan_meier([1, 2], [2, 2, 5], half))
         self.assertEqual(values.kaplan_meier([0, 0, 7], [], half), 0)
         self.assertEqual(values.kaplan_meier([0, 0, 7], [], most), 7)
         # Censored at 1, before the event at 2: the one left is all there is at risk.
@@ -237,7 +240,6 @@ class Versions(unittest.TestCase):
 
 
 def hmac_of(name):
-    import hmac
     return hmac.new(bytes.fromhex(KEY), name.encode(), "sha256").hexdigest()
 
 
@@ -312,7 +314,7 @@ class Ratios(unittest.TestCase):
         # A = 1 January, H = 7, G = 3: kept by a use on 8, 9 or 10; in the cohort once 10 is complete.
         self.assertEqual(self.keep([1, 10], "2020-01-09"), "pending")
         self.assertEqual(self.keep([1, 10], "2020-01-10"), ("cohort", 1))
-        self.assertEqual(self.keep([1, 7, 11], "2020-01-10"), ("cohort", 0))
+        self.assertEqual(self.keep([1, 7, 11], "2020-01-20"), ("cohort", 0))
         self.assertEqual(self.keep([1, 8], "2020-01-20", max_age="20d"), ("cohort", 1))      # A > 20 - 20 days = 31 December
         self.assertEqual(self.keep([1, 8], "2020-01-20", max_age="19d"), "too_old")          # A > 1 January: no
         for since, state in {"2019-12-29": ("cohort", 1), "2019-12-30": "left_censored", "2020-01-01": "left_censored", "2020-01-02": ("cohort", 1)}.items():
@@ -444,6 +446,10 @@ class Surveys(unittest.TestCase):
         self.assertEqual(one(history + invitations, "nps", as_of="2020-06-30")["counts"]["invited"], 0)
         self.assertNotIn("invited", one(history + invitations, "nps", as_of="2020-01-01")["counts"])
 
+    def test_last_answer_by_id_before_source(self):
+        history = [answered("2020-01-01", "ann", 0, id="a", source="z"), answered("2020-01-01", "ann", 10, id="b", source="a")]
+        self.assertEqual(one(history, "nps", as_of="2020-01-31")["value"], 100.0)
+
     def test_last_answer_within_the_group(self):
         history = [answered("2020-01-01", "ann", 10, team="a"), answered("2020-01-02", "ann", 0, team="b")]
         self.assertEqual([(a["labels"]["team"], a["value"]) for a in ask(history, "nps", by="team", as_of="2020-01-31")], [("a", 100.0), ("b", -100.0)])
@@ -471,157 +477,25 @@ class Generated(unittest.TestCase):
         cls.reached = reached = collections.Counter()
         for seed in range(50):
             records, config, questions = generate.generate(seed)
-            look_at_records(records, reached)
+            reaching.look_at_records(records, reached)
             key = bytes.fromhex(config["privacy_key"])
             parsed = reading.winning([reading.parse_event(r, key) for r in records])
-            look_at_history(World(parsed, config, values.parse_instant("2022-06-01T00:00:00Z")), reached)
+            reaching.look_at_history(World(parsed, config, values.parse_instant("2022-06-01T00:00:00Z")), reached)
             asked = oracle.Oracle(parsed, config)
             for question in questions:
-                look_at_answers(question, asked.answer(question), reached)
+                reaching.look_at_answers(question, asked.answer(question), reached)
                 if "now" in question:
                     now = values.parse_instant(question["now"])
                     reached["now-on-an-event"] += any(event.at == now for event in parsed)
                     reached["now-just-after-an-event"] += any(event.at == now - 1 for event in parsed)
 
     def test_everything_is_reached(self):
-        for name in NAMES:
+        for name in reaching.NAMES:
             self.assertGreater(self.reached[name], 0, name)
 
     def test_deterministic(self):
         self.assertEqual(generate.generate(7), generate.generate(7))
         self.assertNotEqual(generate.generate(7), generate.generate(8))
-
-
-NAMES = """
-retired not_eligible left_censored too_old pending cohort kept pre_existing off_path waiting deployed excluded_retired shipped elite
-middle struggling self_served assisted failed abandoned promoters passives detractors invited withheld withheld-too mandated no-value
-no-quantile quantile nps-margin nps-no-margin now-on-an-event now-just-after-an-event now-at-midnight empty-answer
-by-capability by-team by-service filter-capability filter-team filter-service unit-service rule-window_after rule-exact_day
-rule-window_before rule-any_repeat rule-on_or_after estimator max_age timeout ttfd-retired onboarding-retired window-29-february
-conflict conflict-other-team duplicate retraction-after retraction-before restored type-changed moved-to-other-day
-preexisting repository.created service.removed pipelinerun.finished change.merged upgraded rolledback robot midnight microseconds
-offset leap-day year-end no-outcome failed-deploy staging no-capability empty-team non-ascii
-retired-and-registered-at-once reregistered owner-changed owner-changed-on-a-day-of-use use-before-first-registration
-deploy-before-registration start-only finish-without-start finished-twice finish-after-time-out shared-interaction-id assisted-absent
-last-answer-at-the-same-instant same-instant mandated-registered observed-since-registered team-retired capability-retired
-""".split()
-
-
-def look_at_answers(question, answers, reached):
-    for name in ("capability", "team", "service"):
-        reached[f"by-{name}"] += question.get("by") == name
-        reached[f"filter-{name}"] += name in question
-    for name in ("estimator", "max_age", "timeout"):
-        reached[name] += name in question
-    reached[f"unit-{question.get('unit')}"] += 1
-    reached[f"rule-{question.get('rule')}"] += 1
-    reached["now-at-midnight"] += question.get("now", "").endswith("T00:00:00.000000Z")
-    reached["empty-answer"] += not answers
-    hidden = sum("withheld" in a.get("notes", []) for a in answers)
-    reached["withheld-too"] += "by" in question and question["by"] != "capability" and len(answers) > 2 and hidden == 2
-    reached["window-29-february"] += question.get("as_of") == "2020-02-29"
-    for answer in answers:
-        for name, count in answer["counts"].items():
-            reached[name] += count
-        for note in answer.get("notes", []):
-            reached[note] += 1
-        if "withheld" in answer.get("notes", []):
-            continue
-        reached["kept"] += question["metric"] == "keep_rate" and answer["numerator"]
-        reached["no-value"] += "value" in answer and answer["value"] is None
-        if "quantiles" in answer:
-            reached["quantile"] += answer["quantiles"]["0.9"] is not None
-            reached["no-quantile"] += answer["counts"].get("waiting", 0) > 0 and answer["quantiles"]["0.9"] is None
-            reached["ttfd-retired" if "deployed" in answer["counts"] else "onboarding-retired"] += answer["counts"]["retired"]
-        if question["metric"] == "nps" and answer["value"] is not None:
-            reached["nps-no-margin" if answer["low"] is None else "nps-margin"] += 1
-        # What a ratio says adds up.
-        if "cohort" in answer["counts"]:
-            assert answer["denominator"] == answer["counts"]["cohort"] and 0 <= answer["numerator"] <= answer["denominator"]
-
-
-def look_at_records(records, reached):
-    versions = collections.defaultdict(list)
-    for place, r in enumerate(records):
-        versions[r["context"]["source"], r["context"]["id"]].append((place, r))
-        kind, data, content, text = r["context"]["type"], r["customData"], r["subject"]["content"], r["context"]["timestamp"]
-        for name in ("repository.created", "service.removed", "pipelinerun.finished", "change.merged", "upgraded", "rolledback"):
-            reached[name] += name in kind
-        instant = values.parse_instant(text)
-        day = values.format_day(values.day_of(instant))
-        reached["midnight"] += instant % values.DAY == 0
-        reached["microseconds"] += instant % values.SECOND != 0
-        reached["offset"] += text.endswith("+02:00")
-        reached["leap-day"] += day == "2020-02-29"
-        reached["year-end"] += day[4:] in ("-12-31", "-01-01")
-        reached["robot"] += data.get("actor") == "merge-robot"
-        reached["empty-team"] += data.get("team") == ""
-        reached["non-ascii"] += not data.get("team", "").isascii()
-        reached["preexisting"] += bool(data.get("preexisting") or content.get("preexisting"))
-        reached["team-retired"] += "team.retired" in kind
-        reached["capability-retired"] += "capability.retired" in kind
-        if "capability.registered" in kind:
-            reached["mandated-registered"] += bool(content.get("mandated"))
-            reached["observed-since-registered"] += "observedSince" in content
-        if "service.deployed" in kind:
-            reached["no-outcome"] += "outcome" not in data
-            reached["failed-deploy"] += data.get("outcome") == "failure"
-            reached["staging"] += content["environment"]["id"] == "staging"
-            reached["no-capability"] += "capability" not in data
-    for same in versions.values():
-        gone = [(place, r["customData"]["revision"]) for place, r in same if "event.retracted" in r["context"]["type"]]
-        for (place, r) in same:
-            revision = r["customData"].get("revision", 0)
-            for other_place, other in same:
-                if other_place == place or "event.retracted" in other["context"]["type"]:
-                    continue
-                reached["duplicate"] += other == r
-                if other["customData"].get("revision", 0) == revision and other != r:
-                    reached["conflict"] += 1
-                    reached["conflict-other-team"] += other["customData"].get("team") != r["customData"].get("team")
-                elif other["customData"].get("revision", 0) > revision and "retracted" not in r["context"]["type"]:
-                    reached["type-changed"] += other["context"]["type"] != r["context"]["type"]
-                    reached["moved-to-other-day"] += other["context"]["timestamp"][:10] != r["context"]["timestamp"][:10]
-            for gone_place, gone_revision in gone:
-                reached["retraction-after"] += gone_place > place and gone_revision > revision
-                reached["retraction-before"] += gone_place < place and gone_revision > revision
-                reached["restored"] += revision > gone_revision
-
-
-def look_at_history(there, reached):
-    by_service = collections.defaultdict(list)
-    instants = collections.Counter(event.at for event in there.seen)
-    reached["same-instant"] += sum(count > 1 for count in instants.values())
-    for event in there.seen:
-        by_service[event.service].append(event)
-    by_service.pop(None, None)
-    for service, happened in by_service.items():
-        registered_at = [e.at for e in happened if e.kind == "service_registered"]
-        retired_at = [e.at for e in happened if e.kind == "service_retired"]
-        owners = [(e.at, there.named_owner(e)) for e in there.registrations_of[service]]
-        reached["retired-and-registered-at-once"] += bool(set(registered_at) & set(retired_at))
-        reached["reregistered"] += any(r > gone for gone in retired_at for r in registered_at)
-        changed = {values.day_of(b[0]) for a, b in zip(owners, owners[1:]) if a[1] != b[1]}
-        reached["owner-changed"] += bool(changed)
-        for e in happened:
-            if e.team is None and there.is_use(e):
-                reached["owner-changed-on-a-day-of-use"] += values.day_of(e.at) in changed
-                reached["use-before-first-registration"] += bool(owners) and e.at < owners[0][0]
-        ends = there.production_deploys(service)
-        reached["deploy-before-registration"] += bool(ends and registered_at) and ends[0].at < registered_at[0]
-    sources = collections.defaultdict(set)
-    for (source, name), happened in there.interaction_events.items():
-        sources[name].add(source)
-        starts = [e for e in happened if e.kind == "interaction_started"]
-        ends = [e for e in happened if e.kind == "interaction_finished"]
-        reached["start-only"] += not ends
-        reached["finish-without-start"] += not starts
-        reached["finished-twice"] += len(ends) > 1
-        reached["finish-after-time-out"] += bool(starts and ends) and ends[0].at > starts[0].at + there.timeout({}, starts[0]) * values.SECOND
-        reached["assisted-absent"] += any("assisted" not in e.body for e in ends)
-    reached["shared-interaction-id"] += sum(len(found) > 1 for found in sources.values())
-    answers = collections.Counter((e.at, e.body["respondent"]) for e in there.seen if e.kind == "survey_answered")
-    reached["last-answer-at-the-same-instant"] += any(count > 1 for count in answers.values())
 
 
 if __name__ == "__main__":

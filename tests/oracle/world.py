@@ -8,7 +8,6 @@ from values import day_of, last_day_before, parse_day_or_instant, parse_duration
 REGISTERED = {"team": "team_registered", "service": "service_registered", "capability": "capability_registered"}
 RETIRED = {"team": "team_retired", "service": "service_retired", "capability": "capability_retired"}
 
-Use = collections.namedtuple("Use", "day persons")
 
 
 def matches(glob, name):
@@ -138,7 +137,7 @@ class World:
             for event in self.seen:
                 unit = self.team_of(event) if unit_kind == "team" else event.service
                 if self.is_use(event) and unit is not None and event.capability is not None:
-                    found[unit, event.capability].append(Use(day_of(event.at), event.persons()))
+                    found[unit, event.capability].append(day_of(event.at))
             self.uses_by[unit_kind] = found
         return self.uses_by[unit_kind]
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tally::{Tally, tally};
 use super::view::{Case, Group, View};
-use super::{Metric, nps};
+use super::{Metric, Series, nps};
 use crate::answer::{Answer, ExplainedUnit, Explanation, Kind, Labels, Note, Value};
 use crate::config::Config;
 use crate::model::Model;
@@ -12,7 +12,7 @@ use crate::question::{AsOf, Dimension, Question, QuestionError, Selector};
 use crate::time::Day;
 
 /// At most so many answers to one question over a range of days.
-const MAX_POINTS: usize = 2_000_000;
+const MAX_ANSWERS: usize = 2_000_000;
 
 /// The answers as of one moment, by labels.
 pub fn query(
@@ -23,7 +23,7 @@ pub fn query(
     as_of: AsOf,
 ) -> Result<Vec<Answer>, QuestionError> {
     let question = read(config, metric, selector)?;
-    Ok(answers(model, config, metric, &question, as_of))
+    Ok(Asked { model, config, metric, question: &question }.answers(as_of))
 }
 
 /// The answers as of every `step`-th day from `from` to `to`, both included, by labels and then by day.
@@ -43,43 +43,32 @@ pub fn query_range(
     if step == 0 {
         return Err(QuestionError::new("step", "0d is no step: at least 1d is"));
     }
-    let days = || (0..).map(|n: i64| from.plus(n * i64::from(step))).take_while(|day| *day <= to);
-    let mut by_labels: BTreeMap<Labels, Vec<Answer>> = BTreeMap::new();
-    let mut points = 0;
-    let mut put = |answer: Answer| {
-        points += 1;
-        by_labels.entry(answer.labels.clone()).or_default().push(answer);
-        if points > MAX_POINTS {
-            let message = format!("more than {MAX_POINTS} answers: take a longer step, a shorter range or fewer groups");
-            return Err(QuestionError::new("step", message));
-        }
-        Ok(())
-    };
+    let asked = Asked { model, config, metric, question: &question };
+    let days = (0..).map(|n: i64| from.plus(n * i64::from(step))).take_while(|day| *day <= to);
     if let Some(series) = metric.series(model, config, &question, from, to) {
-        let view = View::new(metric, model, config, &question, to.end());
-        for (group, ratios) in series {
-            let appeared = group.capability.and_then(|c| model.traces.capability_appeared(c));
-            for day in days().filter(|day| appeared.is_none_or(|first| first < day.end())) {
-                let ratio = ratios[(day.number() - from.number()) as usize];
-                let as_of = View::new(metric, model, config, &question, day.end());
-                put(Answer {
-                    metric: metric.spec().name,
-                    labels: view.labels(group),
-                    as_of: AsOf::Day(day),
-                    value: Value::Ratio(Some(ratio)),
-                    counts: BTreeMap::new(),
-                    notes: mandated(&as_of, group),
-                })?;
-            }
-        }
-    } else {
-        for day in days() {
-            for answer in answers(model, config, metric, &question, AsOf::Day(day)) {
-                put(answer)?;
-            }
+        let days: Vec<Day> = days.collect();
+        within_limit(series.len() * days.len())?;
+        return Ok(asked.answers_of(series, from, &days));
+    }
+    let mut by_labels: BTreeMap<Labels, Vec<Answer>> = BTreeMap::new();
+    let mut count = 0;
+    for day in days {
+        let answers = asked.answers(AsOf::Day(day));
+        count += answers.len();
+        within_limit(count)?;
+        for answer in answers {
+            by_labels.entry(answer.labels.clone()).or_default().push(answer);
         }
     }
     Ok(by_labels.into_values().flatten().collect())
+}
+
+fn within_limit(answers: usize) -> Result<(), QuestionError> {
+    if answers <= MAX_ANSWERS {
+        return Ok(());
+    }
+    let message = format!("more than {MAX_ANSWERS} answers: take a longer step, a shorter range or fewer groups");
+    Err(QuestionError::new("step", message))
 }
 
 /// Units `offset` … `offset + limit` behind the answers as of one moment.
@@ -93,7 +82,7 @@ pub fn explain(
     limit: usize,
 ) -> Result<Explanation, QuestionError> {
     let question = read(config, metric, selector)?;
-    let answers = answers(model, config, metric, &question, as_of);
+    let answers = Asked { model, config, metric, question: &question }.answers(as_of);
     let view = View::new(metric, model, config, &question, as_of.instant());
     let withheld: Vec<&Labels> =
         answers.iter().filter(|a| a.notes.contains(&Note::Withheld)).map(|a| &a.labels).collect();
@@ -133,48 +122,83 @@ fn read(config: &Config, metric: &dyn Metric, selector: &Selector) -> Result<Que
     Ok(question)
 }
 
-fn answers(
-    model: &Model,
-    config: &Config,
+/// A question, and what answers it.
+struct Asked<'a> {
+    model: &'a Model,
+    config: &'a Config,
     metric: &'static dyn Metric,
-    question: &Question,
-    as_of: AsOf,
-) -> Vec<Answer> {
-    let spec = metric.spec();
-    // A filter shows one row of the breakdown along it: what is withheld there must be withheld here.
-    let whole = if spec.personal { question.widened() } else { None };
-    let asked = whole.as_ref().unwrap_or(question);
-    let view = View::new(metric, model, config, asked, as_of.instant());
-    let mut groups: Vec<(Labels, Group, Tally)> = tally(metric, &view)
-        .into_iter()
-        .map(|(group, tally)| (view.labels(group), group, tally))
-        .collect();
-    groups.sort_by(|a, b| a.0.cmp(&b.0));
-    let below_whole = asked.by.is_some() || asked.filters().next().is_some();
-    let withheld =
-        if spec.personal && below_whole { withheld(&groups, config.min_group) } else { Vec::new() };
-    let wanted = |labels: &Labels| {
-        question.filters().all(|(dimension, name)| labels.get(dimension.as_str()).is_some_and(|l| l == name))
-    };
-    groups
-        .into_iter()
-        .enumerate()
-        .filter(|(_, (labels, ..))| wanted(labels))
-        .map(|(place, (labels, group, mut tally))| {
-            let mut notes = mandated(&view, group);
-            let (value, counts) = if withheld.contains(&place) {
-                notes.push(Note::Withheld);
-                (Tally::nothing(spec.kind), BTreeMap::new())
-            } else {
+    question: &'a Question,
+}
+
+impl Asked<'_> {
+    fn answers(&self, as_of: AsOf) -> Vec<Answer> {
+        let spec = self.metric.spec();
+        // A filter shows one row of the breakdown along it: what is withheld there must be withheld here.
+        let whole = if spec.personal { self.question.widened() } else { None };
+        let view = View::new(
+            self.metric,
+            self.model,
+            self.config,
+            whole.as_ref().unwrap_or(self.question),
+            as_of.instant(),
+        );
+        let mut groups: Vec<(Labels, Group, Tally)> = tally(self.metric, &view)
+            .into_iter()
+            .map(|(group, tally)| (view.labels(group), group, tally))
+            .collect();
+        groups.sort_by(|a, b| a.0.cmp(&b.0));
+        let withheld = if whole.is_some() { withheld(&groups, self.config.min_group) } else { Vec::new() };
+        let wanted = |labels: &Labels| {
+            let mut filters = self.question.filters();
+            filters.all(|(dimension, name)| labels.get(dimension.as_str()).is_some_and(|label| label == name))
+        };
+        groups
+            .into_iter()
+            .enumerate()
+            .filter(|(_, (labels, ..))| wanted(labels))
+            .map(|(place, (labels, group, mut tally))| {
+                let mut notes = mandated(&view, group);
+                if withheld.contains(&place) {
+                    notes.push(Note::Withheld);
+                    let (value, counts) = (Tally::nothing(spec.kind), BTreeMap::new());
+                    return Answer { metric: spec.name, labels, as_of, value, counts, notes };
+                }
                 let mut counts = tally.counts(spec);
                 if spec.kind == Kind::Score && !nps::invitations_known(&tally) {
                     counts.remove("invited");
                 }
-                (tally.value(spec.kind, question.estimator), counts)
-            };
-            Answer { metric: spec.name, labels, as_of, value, counts, notes }
-        })
-        .collect()
+                let value = tally.value(spec.kind, self.question.estimator);
+                Answer { metric: spec.name, labels, as_of, value, counts, notes }
+            })
+            .collect()
+    }
+
+    /// Answers from values that begin with the day `from`.
+    fn answers_of(&self, series: Series, from: Day, days: &[Day]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(series.len() * days.len());
+        let views: Vec<View<'_>> = days
+            .iter()
+            .map(|day| View::new(self.metric, self.model, self.config, self.question, day.end()))
+            .collect();
+        let mut labelled: Vec<_> = series
+            .into_iter()
+            .filter_map(|(group, ratios)| Some((views.last()?.labels(group), group, ratios)))
+            .collect();
+        labelled.sort_by(|a, b| a.0.cmp(&b.0));
+        for (labels, group, ratios) in labelled {
+            let appeared = group.capability.and_then(|c| self.model.traces.capability_appeared(c));
+            let seen = days.iter().zip(&views).filter(|(_, view)| view.appeared(appeared));
+            answers.extend(seen.map(|(day, view)| Answer {
+                metric: self.metric.spec().name,
+                labels: labels.clone(),
+                as_of: AsOf::Day(*day),
+                value: Value::Ratio(Some(ratios[(day.number() - from.number()) as usize])),
+                counts: BTreeMap::new(),
+                notes: mandated(view, group),
+            }));
+        }
+        answers
+    }
 }
 
 /// The groups about fewer than `least` persons; if that is exactly one, the next smallest too, for it would follow from
@@ -203,11 +227,11 @@ impl Question {
         .filter_map(|(dimension, name)| Some((dimension, name.as_deref()?)))
     }
 
-    /// The breakdown of which this narrowed question shows one row: along its last filter.
+    /// The breakdown of which this narrowed question shows one row: along what it is broken down by, or its last filter.
     fn widened(&self) -> Option<Self> {
-        let (last, _) = self.filters().last().filter(|_| self.by.is_none())?;
-        let mut whole = Self { by: Some(last), ..self.clone() };
-        match last {
+        let along = self.by.or_else(|| self.filters().last().map(|(dimension, _)| dimension))?;
+        let mut whole = Self { by: Some(along), ..self.clone() };
+        match along {
             Dimension::Capability => whole.capability = None,
             Dimension::Team => whole.team = None,
             Dimension::Service => whole.service = None,

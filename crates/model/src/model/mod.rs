@@ -261,7 +261,7 @@ impl Model {
         let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
         let deployment = Deployment { environment, capability: subject.capability };
         let mut authors: Vec<_> = deploy.changes.iter().filter_map(|change| change.author.as_deref()).collect();
-        if authors.is_empty() {
+        if deploy.changes.is_empty() {
             authors.extend(actor);
         }
         let authors: Vec<_> = authors.into_iter().map(|name| self.person_names.intern(name)).collect();
