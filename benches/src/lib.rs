@@ -1,0 +1,44 @@
+//! What the benchmarks share: deterministic numbers and the CPU time of a piece of work.
+
+use std::time::Instant;
+
+/// A small deterministic generator (xorshift64*): benchmarks must see the same input on every machine.
+pub struct Random(u64);
+
+impl Random {
+    /// Equal seeds, equal numbers. The seed must not be 0.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}
+
+/// CPU seconds this thread spent in `work`; wall seconds where the kernel does not tell.
+pub fn used_cpu(work: impl FnOnce()) -> f64 {
+    let (wall, before) = (Instant::now(), thread_cpu());
+    work();
+    match (before, thread_cpu()) {
+        (Some(before), Some(after)) => after - before,
+        _ => wall.elapsed().as_secs_f64(),
+    }
+}
+
+fn thread_cpu() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds as f64 / 1e9)
+}
+
+/// The middle one; the upper of two.
+pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -144,11 +144,10 @@ impl Limits {
             Body::CapabilityRegistered { .. } | Body::CapabilityRetired | Body::CapabilityUsed => {
                 need("capability", &content.capability)
             }
-            Body::InteractionStarted { interaction_id } | Body::InteractionFinished { interaction_id, .. } => {
-                interaction_id
-                    .as_ref()
-                    .map_or(Ok(()), |id| text("body.interaction_id", id, self.identity_bytes))
-            }
+            Body::InteractionStarted { interaction_id }
+            | Body::InteractionFinished { interaction_id, .. } => interaction_id
+                .as_ref()
+                .map_or(Ok(()), |id| text("body.interaction_id", id, self.identity_bytes)),
             Body::Deployed(deploy) => {
                 need("service", &content.service)?;
                 need("body.environment", &deploy.environment)?;

@@ -117,7 +117,10 @@ fn a_metric_refuses_what_it_does_not_take() {
     let text = |text: &str| Some(text.to_string());
     assert_eq!(ask("nps", Selector { rule: text("exact_day"), ..Selector::default() }), "rule");
     assert_eq!(ask("time_to_first_deploy", Selector { by: text("capability"), ..Selector::default() }), "by");
-    assert_eq!(ask("onboarding_time", Selector { capability: text("ci"), ..Selector::default() }), "capability");
+    assert_eq!(
+        ask("onboarding_time", Selector { capability: text("ci"), ..Selector::default() }),
+        "capability"
+    );
     assert_eq!(ask("market_share", Selector { by: text("service"), ..Selector::default() }), "by");
     assert_eq!(ask("market_share", Selector { window: text("36h"), ..Selector::default() }), "window");
     assert_eq!(ask("keep_rate", Selector { rule: text("sometimes"), ..Selector::default() }), "rule");

@@ -67,7 +67,8 @@ fn within_limit(answers: usize) -> Result<(), QuestionError> {
     if answers <= MAX_ANSWERS {
         return Ok(());
     }
-    let message = format!("more than {MAX_ANSWERS} answers: take a longer step, a shorter range or fewer groups");
+    let message =
+        format!("more than {MAX_ANSWERS} answers: take a longer step, a shorter range or fewer groups");
     Err(QuestionError::new("step", message))
 }
 
@@ -115,7 +116,8 @@ fn read(config: &Config, metric: &dyn Metric, selector: &Selector) -> Result<Que
     let question = selector.read(config, spec.parameters, spec.window)?;
     if let Some(by) = question.by.filter(|by| !spec.dimensions.contains(by)) {
         let known: Vec<_> = spec.dimensions.iter().map(|d| d.as_str()).collect();
-        let message = format!("{} has no meaning by {}: by {} it has", spec.name, by.as_str(), known.join(" or "));
+        let message =
+            format!("{} has no meaning by {}: by {} it has", spec.name, by.as_str(), known.join(" or "));
         return Err(QuestionError::new("by", message));
     }
     metric.check(&question)?;

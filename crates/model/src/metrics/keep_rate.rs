@@ -5,7 +5,7 @@ use super::view::{Case, Class, Existing, Group, View};
 use super::{DefaultBy, Metric, Spec, parameter};
 use crate::answer::{Kind, Part};
 use crate::event::EventKey;
-use crate::model::adoption::{Pairs, days_seen};
+use crate::model::adoption::{DaysSeen, Pairs};
 use crate::model::names::Capability;
 use crate::question::{Dimension, Parameter, Question, QuestionError, Rule, Unit};
 use crate::time::{Day, Timestamp};
@@ -65,7 +65,8 @@ static KEPT: Class = Class { name: "kept", part: Part::Numerator, counts: &["coh
 static LOST: Class = Class { name: "lost", part: Part::Denominator, counts: &["cohort"] };
 static RETIRED: Class = Class { name: "retired", part: Part::Excluded, counts: &["retired"] };
 static NOT_ELIGIBLE: Class = Class { name: "not_eligible", part: Part::Excluded, counts: &["not_eligible"] };
-static LEFT_CENSORED: Class = Class { name: "left_censored", part: Part::Excluded, counts: &["left_censored"] };
+static LEFT_CENSORED: Class =
+    Class { name: "left_censored", part: Part::Excluded, counts: &["left_censored"] };
 static TOO_OLD: Class = Class { name: "too_old", part: Part::Excluded, counts: &["too_old"] };
 static PENDING: Class = Class { name: "pending", part: Part::Excluded, counts: &["pending"] };
 
@@ -104,7 +105,9 @@ impl Keeping {
     pub(super) fn visit<'a>(&self, view: &View<'a>, label: Option<u32>, each: &mut dyn FnMut(Case<'a>)) {
         match view.question.unit {
             Unit::Team => self.units(view, label, &view.existing_teams(), &view.model.adoption.teams, each),
-            Unit::Service => self.units(view, label, &view.existing_services(), &view.model.adoption.services, each),
+            Unit::Service => {
+                self.units(view, label, &view.existing_services(), &view.model.adoption.services, each)
+            }
         }
     }
 
@@ -118,8 +121,9 @@ impl Keeping {
     ) {
         for capability in view.capabilities() {
             let observed = self.observed(view, capability);
-            for (unit, pair) in pairs.of(capability) {
-                let days = days_seen(view.model.facts(), unit, capability, pair, view.at);
+            let users = pairs.of(capability);
+            for (index, unit) in users.days().units() {
+                let days = DaysSeen::new(view.model.facts(), users, capability, (index, unit), view.at);
                 let Some(adopted) = days.first().filter(|day| *day <= view.last) else { continue };
                 let names = Group { horizon: label, ..unit.names(view, capability) };
                 let Some(group) = view.group(names) else { continue };

@@ -8,7 +8,7 @@ use crate::answer::{Kind, Part};
 use crate::config::Config;
 use crate::event::EventKey;
 use crate::model::Model;
-use crate::model::adoption::{Adopter, Pair, Pairs, days_seen};
+use crate::model::adoption::{Adopter, DaysSeen, Pairs};
 use crate::model::names::{Capability, Service, Team};
 use crate::question::{Dimension, Parameter, Question, QuestionError, Unit};
 use crate::time::{Day, Timestamp};
@@ -63,7 +63,14 @@ impl Metric for MarketShare {
         uses(view, case, view.window_start(), view.last)
     }
 
-    fn series(&self, model: &Model, config: &Config, question: &Question, from: Day, to: Day) -> Option<Series> {
+    fn series(
+        &self,
+        model: &Model,
+        config: &Config,
+        question: &Question,
+        from: Day,
+        to: Day,
+    ) -> Option<Series> {
         series::series(self, model, config, question, from, to)
     }
 }
@@ -76,10 +83,12 @@ fn visit<'a, U: AdoptingUnit>(
 ) {
     let (from, to) = (view.window_start(), view.last);
     for capability in view.capabilities() {
+        let users = pairs.of(capability);
         for unit in existing.iter().filter(|unit| unit.eligible(view, capability)) {
             let Some(group) = view.group(unit.names(view, capability)) else { continue };
-            let seen = |pair: &'a Pair| days_seen(view.model.facts(), unit, capability, pair, view.at);
-            let using = pairs.get(unit, capability).is_some_and(|pair| seen(pair).any(from, to));
+            let using = users.days().find(unit).is_some_and(|index| {
+                DaysSeen::new(view.model.facts(), users, capability, (index, unit), view.at).any(from, to)
+            });
             let class = if using { &USING } else { &NOT_USING };
             each(Case { group, unit: unit.unit(), class, measure: None });
         }

@@ -123,8 +123,10 @@ mod parameter {
     pub(super) const CAPABILITY: Parameter =
         Parameter { name: "capability", default: "all", help: "only this capability" };
     pub(super) const TEAM: Parameter = Parameter { name: "team", default: "all", help: "only this team" };
-    pub(super) const SERVICE: Parameter = Parameter { name: "service", default: "all", help: "only this service" };
-    pub(super) const BY: Parameter = Parameter { name: "by", default: "", help: "one answer for each of these" };
+    pub(super) const SERVICE: Parameter =
+        Parameter { name: "service", default: "all", help: "only this service" };
+    pub(super) const BY: Parameter =
+        Parameter { name: "by", default: "", help: "one answer for each of these" };
     pub(super) const UNIT: Parameter =
         Parameter { name: "unit", default: "team", help: "what is counted: team or service" };
     pub(super) const ESTIMATOR: Parameter = Parameter {

@@ -53,10 +53,12 @@ static SPEC: Spec = Spec {
 
 static ELITE_SHIPPED: Class = Class { name: "elite", part: Part::Observed, counts: &["shipped", "elite"] };
 static MIDDLE: Class = Class { name: "middle", part: Part::Observed, counts: &["shipped", "middle"] };
-static STRUGGLED: Class = Class { name: "struggling", part: Part::Observed, counts: &["shipped", "struggling"] };
+static STRUGGLED: Class =
+    Class { name: "struggling", part: Part::Observed, counts: &["shipped", "struggling"] };
 static WAITING: Class = Class { name: "waiting", part: Part::Censored, counts: &["waiting"] };
 static RETIRED: Class = Class { name: "retired", part: Part::Censored, counts: &["retired"] };
-static EXCLUDED: Class = Class { name: "excluded_retired", part: Part::Excluded, counts: &["excluded_retired"] };
+static EXCLUDED: Class =
+    Class { name: "excluded_retired", part: Part::Excluded, counts: &["excluded_retired"] };
 
 /// What the value of one pair rests on.
 struct Story<'a> {
@@ -66,7 +68,13 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn of(view: &View<'a>, production: &[Environment], person: Person, service: Service, start: Timestamp) -> Self {
+    fn of(
+        view: &View<'a>,
+        production: &[Environment],
+        person: Person,
+        service: Service,
+        start: Timestamp,
+    ) -> Self {
         let life = view.model.services.of(service);
         let deploys = view.model.deployments.by(service, person, start).take_while(|(at, ..)| *at < view.at);
         let mut in_production = deploys.filter(|(_, _, e)| e.is_some_and(|e| production.contains(&e)));
@@ -102,11 +110,17 @@ impl Metric for OnboardingTime {
     fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>)) {
         let production = view.production();
         let from = view.window_start();
-        let begun = view.model.starts.earliest().filter(|(_, _, place, _)| place.at < view.at && place.at.day() >= from);
+        let begun = view
+            .model
+            .starts
+            .earliest()
+            .filter(|(_, _, place, _)| place.at < view.at && place.at.day() >= from);
         for (person, service, place, team) in begun {
             let subject = Subject { team, service: Some(service), capability: None };
             let team = view.model.team_of(subject, place.at, view.at);
-            let Some(group) = view.group(Group { team, service: Some(service), ..Group::default() }) else { continue };
+            let Some(group) = view.group(Group { team, service: Some(service), ..Group::default() }) else {
+                continue;
+            };
             let story = Story::of(view, &production, person, service, place.at);
             let (class, measure) = story.outcome(view, place.at);
             each(Case { group, unit: UnitRef::Developer(person, service), class, measure });

@@ -26,7 +26,11 @@ static SPEC: Spec = Spec {
         parameter::SERVICE,
         parameter::BY,
         Parameter { name: "window", default: "28d", help: "W, the trailing window" },
-        Parameter { name: "timeout", default: "24h", help: "after how long an unfinished interaction is abandoned" },
+        Parameter {
+            name: "timeout",
+            default: "24h",
+            help: "after how long an unfinished interaction is abandoned",
+        },
     ],
     dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
     default_by: Some(DefaultBy::Unless(Dimension::Capability)),
@@ -73,7 +77,8 @@ impl Metric for SelfServiceRate {
             _ => None,
         };
         let start = interaction.start().filter(|place| place.at < view.at);
-        let mut events: Vec<_> = start.into_iter().chain(finish).map(|place| (place.at, place.key())).collect();
+        let mut events: Vec<_> =
+            start.into_iter().chain(finish).map(|place| (place.at, place.key())).collect();
         events.sort_unstable();
         events
     }

@@ -52,11 +52,16 @@ impl Tally {
         match kind {
             Kind::Ratio => {
                 let numerator = self.of_part(Part::Numerator);
-                Value::Ratio(Some(Ratio { numerator, denominator: numerator + self.of_part(Part::Denominator) }))
+                Value::Ratio(Some(Ratio {
+                    numerator,
+                    denominator: numerator + self.of_part(Part::Denominator),
+                }))
             }
             Kind::Durations => {
                 let spans = &mut self.spans;
-                Value::Durations(QUANTILES.iter().map(|(name, q)| (*name, quantile(spans, *q, estimator))).collect())
+                Value::Durations(
+                    QUANTILES.iter().map(|(name, q)| (*name, quantile(spans, *q, estimator))).collect(),
+                )
             }
             Kind::Score => {
                 let counts = self.counts(&nps::SPEC);

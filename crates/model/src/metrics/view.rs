@@ -122,7 +122,17 @@ impl<'a> View<'a> {
             };
         }
         let last = at.last_day_before();
-        Self { model, config, question, at, last, dimensions, horizons: metric.horizons(), nothing_fits, only }
+        Self {
+            model,
+            config,
+            question,
+            at,
+            last,
+            dimensions,
+            horizons: metric.horizons(),
+            nothing_fits,
+            only,
+        }
     }
 
     /// The first day of the trailing window of the question, which ends with D.
@@ -162,7 +172,8 @@ impl<'a> View<'a> {
         }
         let mut groups = vec![Group::default()];
         let mut multiply = |options: Vec<Group>, join: fn(Group, Group) -> Group| {
-            groups = groups.iter().flat_map(|group| options.iter().map(|option| join(*group, *option))).collect();
+            groups =
+                groups.iter().flat_map(|group| options.iter().map(|option| join(*group, *option))).collect();
         };
         if self.dimensions.contains(&Dimension::Capability) {
             let some = self.capabilities().map(|c| Group { capability: Some(c), ..Group::default() });
@@ -175,7 +186,8 @@ impl<'a> View<'a> {
             multiply(some.collect(), |group, option| Group { team: option.team, ..group });
         }
         if self.dimensions.contains(&Dimension::Service) {
-            let all = self.model.service_names.all().filter(|s| self.only.service.is_none_or(|only| only == *s));
+            let all =
+                self.model.service_names.all().filter(|s| self.only.service.is_none_or(|only| only == *s));
             let some = all.filter(|s| self.appeared(self.model.traces.service_appeared(*s)));
             let some = some.map(|s| Group { service: Some(s), ..Group::default() });
             multiply(some.collect(), |group, option| Group { service: option.service, ..group });
@@ -206,7 +218,9 @@ impl<'a> View<'a> {
 
     /// Services that exist at T.
     pub fn existing_services(&self) -> Existing<Service> {
-        self.existing(&self.model.service_names, &self.model.services, |s| self.model.traces.service_appeared(s))
+        self.existing(&self.model.service_names, &self.model.services, |s| {
+            self.model.traces.service_appeared(s)
+        })
     }
 
     fn existing<S: Symbol>(

@@ -3,84 +3,101 @@
 //! The bits of a pair are a function of the facts alone. A new use sets a bit; whatever could clear one (a use taken
 //! away, an owner that changes) computes the pair again.
 
-use std::borrow::Cow;
-
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::days::DaySet;
+use super::days::{DayTable, UnitIndex};
 use super::lifecycle::{Life, Lives};
 use super::names::{Capability, Service, Subject, Symbol, Team};
 use super::traces::Traces;
 use crate::event::EventKey;
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 
-/// The days on which one unit used one capability.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pair {
+/// Uses seen only once their owner is known, because they happened before the first registration of their service:
+/// each is (when it happened, when its owner became known).
+type Early = Vec<(Timestamp, Timestamp)>;
+
+/// Which units used one capability on which days.
+#[derive(Debug, Clone)]
+pub struct Users<U> {
     /// Days whose use is seen as soon as it has happened.
-    days: DaySet,
-    /// Uses before the first registration of their service: they belong to its team, but only as of a moment after that
-    /// registration. Each is (when it happened, when its owner became known).
-    early: Vec<(Timestamp, Timestamp)>,
+    days: DayTable<U>,
+    early: FxHashMap<U, Early>,
 }
 
-impl Pair {
-    fn is_empty(&self) -> bool {
-        self.days.is_empty() && self.early.is_empty()
+impl<U> Default for Users<U> {
+    fn default() -> Self {
+        Self { days: DayTable::default(), early: FxHashMap::default() }
     }
+}
 
-    /// Days whose use is seen as soon as it has happened.
-    pub fn always_seen(&self) -> &DaySet {
+impl<U: Symbol> Users<U> {
+    /// The days whose use is seen as soon as it has happened, of every unit that ever used it.
+    pub fn days(&self) -> &DayTable<U> {
         &self.days
     }
 
-    /// Uses seen only once their owner is known: when they happened, and when it became known.
-    pub fn seen_later(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-        self.early.iter().copied()
+    /// The uses of a unit that are seen later than they happened, by time.
+    pub fn early(&self, unit: U) -> &[(Timestamp, Timestamp)] {
+        // Most installations register a service before it is used.
+        if self.early.is_empty() { &[] } else { self.early.get(&unit).map_or(&[], Vec::as_slice) }
+    }
+
+    fn used(&mut self, unit: U, at: Timestamp, known: Timestamp) {
+        let index = self.days.unit(unit);
+        if known > at {
+            let early = self.early.entry(unit).or_default();
+            let place = early.partition_point(|other| *other <= (at, known));
+            early.insert(place, (at, known));
+        } else {
+            self.days.insert(index, at.day());
+        }
+    }
+
+    fn forget(&mut self, unit: U) {
+        let index = self.days.unit(unit);
+        self.days.clear(index);
+        self.early.remove(&unit);
     }
 }
 
-/// Pairs of one kind of unit, by capability.
+/// Users of each capability, of one kind of unit.
 #[derive(Debug, Clone)]
-pub struct Pairs<U>(Vec<FxHashMap<U, Pair>>);
+pub struct Pairs<U> {
+    users: Vec<Users<U>>,
+    nobody: Users<U>,
+}
 
 impl<U> Default for Pairs<U> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { users: Vec::new(), nobody: Users::default() }
     }
 }
 
 impl<U: Symbol> Pairs<U> {
-    /// The units that ever used the capability.
-    pub fn of(&self, capability: Capability) -> impl Iterator<Item = (U, &Pair)> {
-        self.0.get(capability.index()).into_iter().flatten().map(|(unit, pair)| (*unit, pair))
+    /// The users of a capability.
+    pub fn of(&self, capability: Capability) -> &Users<U> {
+        self.users.get(capability.index()).unwrap_or(&self.nobody)
     }
 
-    /// The pair of a unit and a capability, if there was a use.
-    pub fn get(&self, unit: U, capability: Capability) -> Option<&Pair> {
-        self.0.get(capability.index())?.get(&unit)
-    }
-
-    fn slot(&mut self, unit: U, capability: Capability) -> &mut Pair {
-        if self.0.len() <= capability.index() {
-            self.0.resize_with(capability.index() + 1, FxHashMap::default);
+    fn of_mut(&mut self, capability: Capability) -> &mut Users<U> {
+        if self.users.len() <= capability.index() {
+            self.users.resize_with(capability.index() + 1, Users::default);
         }
-        self.0[capability.index()].entry(unit).or_default()
-    }
-
-    fn set(&mut self, unit: U, capability: Capability, pair: Pair) {
-        if !pair.is_empty() {
-            *self.slot(unit, capability) = pair;
-        } else if let Some(pairs) = self.0.get_mut(capability.index()) {
-            pairs.remove(&unit);
-        }
+        &mut self.users[capability.index()]
     }
 }
 
 /// A kind of unit that adopts: a team or a service.
 pub trait Adopter: Symbol {
     /// The uses of a capability by the unit in `from` … `to` (not included), as far as is known at `seen`, by time.
-    fn uses(self, facts: Facts<'_>, c: Capability, from: Timestamp, to: Timestamp, seen: Timestamp) -> Vec<Use>;
+    fn uses(
+        self,
+        facts: Facts<'_>,
+        c: Capability,
+        from: Timestamp,
+        to: Timestamp,
+        seen: Timestamp,
+    ) -> Vec<Use>;
 }
 
 /// When a use happened, and its event.
@@ -107,14 +124,23 @@ impl Adopter for Service {
 }
 
 impl Adopter for Team {
-    fn uses(self, facts: Facts<'_>, c: Capability, from: Timestamp, to: Timestamp, seen: Timestamp) -> Vec<Use> {
+    fn uses(
+        self,
+        facts: Facts<'_>,
+        c: Capability,
+        from: Timestamp,
+        to: Timestamp,
+        seen: Timestamp,
+    ) -> Vec<Use> {
         let named = facts.traces.of_team(self).filter(|trace| trace.subject.capability == Some(c));
         let mut uses: Vec<_> = named.flat_map(|trace| trace.uses_between(from, to)).collect();
         for service in facts.adoption.services_of(self) {
             let life = facts.services.of(service);
             let unnamed = Subject { team: None, service: Some(service), capability: Some(c) };
             if let Some(trace) = facts.traces.get(unnamed) {
-                uses.extend(trace.uses_between(from, to).filter(|(at, _)| life.owner(*at, seen) == Some(self)));
+                uses.extend(
+                    trace.uses_between(from, to).filter(|(at, _)| life.owner(*at, seen) == Some(self)),
+                );
             }
         }
         uses.sort_unstable();
@@ -122,7 +148,7 @@ impl Adopter for Team {
     }
 }
 
-/// Pairs of both kinds.
+/// Who uses what.
 #[derive(Debug, Clone, Default)]
 pub struct Adoption {
     /// By team.
@@ -142,14 +168,14 @@ impl Adoption {
     pub fn used(&mut self, subject: Subject, at: Timestamp, services: &Lives<Service>) {
         let Some(capability) = subject.capability else { return };
         if let Some(service) = subject.service {
-            self.services.slot(service, capability).days.insert(at.day());
+            self.services.of_mut(capability).used(service, at, at);
         }
         if let Some(team) = subject.team {
-            self.teams.slot(team, capability).days.insert(at.day());
+            self.teams.of_mut(capability).used(team, at, at);
         } else if let Some(service) = subject.service
             && let Some((team, known)) = owner_when_known(services.of(service), at)
         {
-            add(self.teams.slot(team, capability), at, known);
+            self.teams.of_mut(capability).used(team, at, known);
         }
     }
 
@@ -158,11 +184,12 @@ impl Adoption {
         let Some(capability) = subject.capability else { return };
         if let Some(service) = subject.service {
             let facts = Facts { traces, services, adoption: self };
-            let still = !service.uses(facts, capability, at.day().start(), at.day().end(), at.day().end()).is_empty();
+            let still =
+                !service.uses(facts, capability, at.day().start(), at.day().end(), at.day().end()).is_empty();
             if !still {
-                let mut pair = self.services.get(service, capability).cloned().unwrap_or_default();
-                pair.days.remove(at.day());
-                self.services.set(service, capability, pair);
+                let days = &mut self.services.of_mut(capability).days;
+                let unit = days.unit(service);
+                days.remove(unit, at.day());
             }
         }
         let owner = || owner_when_known(services.of(subject.service?), at).map(|(team, _)| team);
@@ -171,7 +198,7 @@ impl Adoption {
         }
     }
 
-    /// The owners of a service change: computes the pairs of all teams that ever owned it. `change` is run in between.
+    /// A registration that names `owner` came or went: computes the pairs of all teams that ever owned the service.
     pub fn reown(&mut self, service: Service, owner: Team, services: &Lives<Service>, traces: &Traces) {
         self.owned.entry(owner).or_default().insert(service);
         let used: FxHashSet<Capability> = traces
@@ -182,29 +209,28 @@ impl Adoption {
         if used.is_empty() {
             return;
         }
-        let teams: Vec<Team> = self.owned.iter().filter(|(_, s)| s.contains(&service)).map(|(t, _)| *t).collect();
+        let teams: Vec<Team> =
+            self.owned.iter().filter(|(_, s)| s.contains(&service)).map(|(t, _)| *t).collect();
         for (team, capability) in teams.into_iter().flat_map(|team| used.iter().map(move |c| (team, *c))) {
             self.compute(team, capability, services, traces);
         }
     }
 
     fn compute(&mut self, team: Team, capability: Capability, services: &Lives<Service>, traces: &Traces) {
-        let mut pair = Pair::default();
+        let mut uses: Early = Vec::new();
         for trace in traces.of_team(team).filter(|trace| trace.subject.capability == Some(capability)) {
-            trace.uses.iter().for_each(|(at, _)| pair.days.insert(at.day()));
+            uses.extend(trace.uses.iter().map(|(at, _)| (*at, *at)));
         }
         for service in self.services_of(team) {
             let unnamed = Subject { team: None, service: Some(service), capability: Some(capability) };
             for (at, _) in traces.get(unnamed).into_iter().flat_map(|trace| &trace.uses) {
-                if let Some((owner, known)) = owner_when_known(services.of(service), *at)
-                    && owner == team
-                {
-                    add(&mut pair, *at, known);
-                }
+                let owner = owner_when_known(services.of(service), *at).filter(|(owner, _)| *owner == team);
+                uses.extend(owner.map(|(_, known)| (*at, known)));
             }
         }
-        pair.early.sort_unstable();
-        self.teams.set(team, capability, pair);
+        let users = self.teams.of_mut(capability);
+        users.forget(team);
+        uses.into_iter().for_each(|(at, known)| users.used(team, at, known));
     }
 }
 
@@ -215,34 +241,52 @@ fn owner_when_known(life: &Life, at: Timestamp) -> Option<(Team, Timestamp)> {
     Some((team, earliest.max(at)))
 }
 
-fn add(pair: &mut Pair, at: Timestamp, known: Timestamp) {
-    if known > at {
-        let place = pair.early.partition_point(|early| *early <= (at, known));
-        pair.early.insert(place, (at, known));
-    } else {
-        pair.days.insert(at.day());
-    }
+/// The days on which a unit used a capability, as of T.
+pub struct DaysSeen<'a, U> {
+    days: &'a DayTable<U>,
+    unit: UnitIndex,
+    early: Vec<Day>,
+    /// The day of T, if its bit may stand for a use that T does not see yet, and whether there is one it sees.
+    begun: Option<(Day, bool)>,
 }
 
-/// The days of a pair as of T. Days after the last day before T may be in it too and mean nothing.
-pub fn days_seen<'a, U: Adopter>(
-    facts: Facts<'a>,
-    unit: U,
-    capability: Capability,
-    pair: &'a Pair,
-    at: Timestamp,
-) -> Cow<'a, DaySet> {
-    let today = at.day();
-    let begun = at > today.start() && facts.traces.latest_use().is_some_and(|latest| latest >= at);
-    if pair.early.is_empty() && !begun {
-        return Cow::Borrowed(&pair.days);
+impl<'a, U: Adopter> DaysSeen<'a, U> {
+    /// The days of a unit that ever used the capability.
+    pub fn new(
+        facts: Facts<'a>,
+        users: &'a Users<U>,
+        c: Capability,
+        unit: (UnitIndex, U),
+        at: Timestamp,
+    ) -> Self {
+        let (index, unit) = unit;
+        let early = users.early(unit).iter().filter(|(used, known)| used.max(known) < &at);
+        let today = at.day();
+        let begun = at > today.start() && facts.traces.latest_use().is_some_and(|latest| latest >= at);
+        let begun = begun.then(|| (today, !unit.uses(facts, c, today.start(), at, at).is_empty()));
+        Self { days: &users.days, unit: index, early: early.map(|(used, _)| used.day()).collect(), begun }
     }
-    let mut days = pair.days.clone();
-    pair.early.iter().filter(|(used, known)| used.max(known) < &at).for_each(|(used, _)| days.insert(used.day()));
-    if begun {
-        // A bit of today may stand for a use that T does not see yet.
-        let seen = !unit.uses(facts, capability, today.start(), at, at).is_empty();
-        if seen { days.insert(today) } else { days.remove(today) }
+
+    /// Whether there is one in `from` … `to`, both included, and no later than the last day before T.
+    pub fn any(&self, from: Day, to: Day) -> bool {
+        let (mut whole, mut today) = (to, false);
+        if let Some((day, seen)) = self.begun
+            && to >= day
+        {
+            whole = day.plus(-1);
+            today = seen && from <= day;
+        }
+        today
+            || self.days.any(self.unit, from, whole)
+            || self.early.iter().any(|day| (from..=to).contains(day))
     }
-    Cow::Owned(days)
+
+    /// The first of them. It means nothing if it is after the last day before T.
+    pub fn first(&self) -> Option<Day> {
+        let first = match (self.days.first(self.unit), self.begun) {
+            (Some(first), Some((today, seen))) if first >= today => seen.then_some(today),
+            (first, _) => first,
+        };
+        self.early.iter().copied().chain(first).min()
+    }
 }

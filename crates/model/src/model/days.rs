@@ -1,86 +1,159 @@
-//! Sets of days, as bits.
+//! Which unit was there on which days, as bits.
+//!
+//! Time is cut into epochs of 512 days. In an epoch a unit has a row of eight words, one cache line, only if it was there
+//! on one of its days; the rows of an epoch lie side by side. So a year of all units is read in a stream, and a day far
+//! in the past costs one row.
 
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::names::Symbol;
 use crate::time::Day;
 
-/// A sparse set of days: 64 to a word, only words with a bit in them, in order. Any day of history costs the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DaySet {
-    words: Vec<(i32, u64)>,
+const WORDS: usize = 8;
+const BITS: i32 = WORDS as i32 * 64;
+const NO_ROW: u32 = u32::MAX;
+
+type Row = [u64; WORDS];
+
+#[derive(Debug, Clone, Default)]
+struct Epoch {
+    /// By unit of the table: where its row is.
+    place: Vec<u32>,
+    rows: Vec<Row>,
 }
 
-fn place(day: Day) -> (i32, u32) {
-    (day.number().div_euclid(64), day.number().rem_euclid(64) as u32)
+impl Epoch {
+    fn row(&self, unit: UnitIndex) -> Option<&Row> {
+        self.place
+            .get(unit.0 as usize)
+            .filter(|place| **place != NO_ROW)
+            .map(|place| &self.rows[*place as usize])
+    }
+
+    fn row_mut(&mut self, unit: UnitIndex) -> &mut Row {
+        let unit = unit.0 as usize;
+        if self.place.len() <= unit {
+            self.place.resize(unit + 1, NO_ROW);
+        }
+        if self.place[unit] == NO_ROW {
+            self.place[unit] = self.rows.len() as u32;
+            self.rows.push([0; WORDS]);
+        }
+        &mut self.rows[self.place[unit] as usize]
+    }
 }
 
-/// The bits of word `word` that lie in `from` … `to`.
-fn mask(word: i32, from: Day, to: Day) -> u64 {
-    let ((first, low), (last, high)) = (place(from), place(to));
-    if word < first || word > last || from > to {
+/// A unit of one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnitIndex(u32);
+
+/// The days of many units.
+#[derive(Debug, Clone)]
+pub struct DayTable<U> {
+    index: FxHashMap<U, UnitIndex>,
+    units: Vec<U>,
+    epochs: BTreeMap<i32, Epoch>,
+}
+
+impl<U> Default for DayTable<U> {
+    fn default() -> Self {
+        Self { index: FxHashMap::default(), units: Vec::new(), epochs: BTreeMap::new() }
+    }
+}
+
+/// The epoch of a day, and its bit there.
+fn place(day: Day) -> (i32, usize) {
+    (day.number().div_euclid(BITS), day.number().rem_euclid(BITS) as usize)
+}
+
+/// The bits of word `word` of an epoch that lie in `low` … `high` of the epoch.
+fn mask(word: usize, low: usize, high: usize) -> u64 {
+    let (first, last) = (word * 64, word * 64 + 63);
+    if low > last || high < first {
         return 0;
     }
-    let low = if word == first { u64::MAX << low } else { u64::MAX };
-    let high = if word == last { u64::MAX >> (63 - high) } else { u64::MAX };
-    low & high
+    (u64::MAX << low.saturating_sub(first)) & (u64::MAX >> last.saturating_sub(high))
 }
 
-impl DaySet {
-    /// Adds a day.
-    pub fn insert(&mut self, day: Day) {
-        let (word, bit) = place(day);
-        match self.find(word) {
-            Ok(at) => self.words[at].1 |= 1 << bit,
-            Err(at) => self.words.insert(at, (word, 1 << bit)),
+impl<U: Symbol> DayTable<U> {
+    /// The units that were ever in it.
+    pub fn units(&self) -> impl Iterator<Item = (UnitIndex, U)> {
+        self.units.iter().enumerate().map(|(index, unit)| (UnitIndex(index as u32), *unit))
+    }
+
+    /// A unit that was ever in it.
+    pub fn find(&self, unit: U) -> Option<UnitIndex> {
+        self.index.get(&unit).copied()
+    }
+
+    /// A unit, put in if it is new.
+    pub fn unit(&mut self, unit: U) -> UnitIndex {
+        *self.index.entry(unit).or_insert_with(|| {
+            self.units.push(unit);
+            UnitIndex(self.units.len() as u32 - 1)
+        })
+    }
+
+    /// The unit was there on the day.
+    pub fn insert(&mut self, unit: UnitIndex, day: Day) {
+        let (epoch, bit) = place(day);
+        self.epochs.entry(epoch).or_default().row_mut(unit)[bit / 64] |= 1 << (bit % 64);
+    }
+
+    /// It was not.
+    pub fn remove(&mut self, unit: UnitIndex, day: Day) {
+        let (epoch, bit) = place(day);
+        if let Some(epoch) = self.epochs.get_mut(&epoch) {
+            epoch.row_mut(unit)[bit / 64] &= !(1 << (bit % 64));
         }
     }
 
-    /// Takes a day out.
-    pub fn remove(&mut self, day: Day) {
-        let (word, bit) = place(day);
-        if let Ok(at) = self.find(word) {
-            self.words[at].1 &= !(1 << bit);
-            if self.words[at].1 == 0 {
-                self.words.remove(at);
-            }
+    /// It never was.
+    pub fn clear(&mut self, unit: UnitIndex) {
+        for epoch in self.epochs.values_mut().filter(|epoch| epoch.row(unit).is_some()) {
+            *epoch.row_mut(unit) = [0; WORDS];
         }
     }
 
-    /// Whether any day of `from` … `to`, both included, is in it.
-    pub fn any(&self, from: Day, to: Day) -> bool {
-        let start = self.find(place(from).0).unwrap_or_else(|at| at);
-        self.words[start..]
-            .iter()
-            .take_while(|(word, _)| *word <= place(to).0)
-            .any(|(word, bits)| bits & mask(*word, from, to) != 0)
+    /// Whether it was there on any day of `from` … `to`, both included.
+    pub fn any(&self, unit: UnitIndex, from: Day, to: Day) -> bool {
+        let ((first, low), (last, high)) = (place(from), place(to));
+        if from > to {
+            return false;
+        }
+        self.epochs.range(first..=last).any(|(epoch, rows)| {
+            let low = if *epoch == first { low } else { 0 };
+            let high = if *epoch == last { high } else { BITS as usize - 1 };
+            let words = (low / 64)..=(high / 64);
+            rows.row(unit)
+                .is_some_and(|row| words.into_iter().any(|word| row[word] & mask(word, low, high) != 0))
+        })
     }
 
-    /// The first day in it.
-    pub fn first(&self) -> Option<Day> {
-        let (word, bits) = self.words.first()?;
-        Some(Day::from_number(word * 64 + bits.trailing_zeros() as i32))
+    /// The first day it was there.
+    pub fn first(&self, unit: UnitIndex) -> Option<Day> {
+        self.epochs.iter().find_map(|(epoch, rows)| {
+            let row = rows.row(unit)?;
+            let word = row.iter().position(|word| *word != 0)?;
+            Some(Day::from_number(epoch * BITS + word as i32 * 64 + row[word].trailing_zeros() as i32))
+        })
     }
 
-    /// Whether there is none in it.
-    pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
-
-    /// Copies the bits of the days from `first` (a multiple of 64 days) on into `out`, one word each; bits of other
-    /// days are left out.
-    pub fn copy_words(&self, first_word: i32, out: &mut [u64]) {
+    /// Its days from `first_word` × 64 days after 1970-01-01 on, 64 to a word, as many as fit into `out`.
+    pub fn copy_words(&self, unit: UnitIndex, first_word: i32, out: &mut [u64]) {
         out.fill(0);
-        let start = self.find(first_word).unwrap_or_else(|at| at);
-        for (word, bits) in &self.words[start..] {
-            let Some(slot) = out.get_mut((word - first_word) as usize) else { break };
-            *slot = *bits;
-        }
-    }
-
-    fn find(&self, word: i32) -> Result<usize, usize> {
-        // Most questions and most events are about the end.
-        match self.words.last() {
-            Some((last, _)) if *last == word => Ok(self.words.len() - 1),
-            Some((last, _)) if *last < word => Err(self.words.len()),
-            _ => self.words.binary_search_by_key(&word, |(w, _)| *w),
+        let words = WORDS as i32;
+        let last_word = first_word + out.len() as i32 - 1;
+        for (epoch, rows) in self.epochs.range(first_word.div_euclid(words)..=last_word.div_euclid(words)) {
+            let Some(row) = rows.row(unit) else { continue };
+            let offset = epoch * words - first_word;
+            for (word, bits) in (offset..).zip(row).filter(|(word, _)| *word >= 0) {
+                if let Some(slot) = out.get_mut(word as usize) {
+                    *slot = *bits;
+                }
+            }
         }
     }
 }
@@ -92,30 +165,51 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::names::Team;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Insert(i32),
+        Remove(i32),
+        Clear,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            20 => (-1_200..1_200_i32).prop_map(Step::Insert),
+            10 => (-1_200..1_200_i32).prop_map(Step::Remove),
+            1 => Just(Step::Clear),
+        ]
+    }
 
     proptest! {
         #[test]
-        fn it_is_a_set(ops in prop::collection::vec((any::<bool>(), -300..300_i32), 0..60), from in -320..320_i32, len in 0..200_i32) {
-            let (mut ours, mut plain) = (DaySet::default(), BTreeSet::new());
-            for (add, number) in ops {
-                if add {
-                    ours.insert(Day::from_number(number));
-                    plain.insert(number);
-                } else {
-                    ours.remove(Day::from_number(number));
-                    plain.remove(&number);
+        fn it_is_a_set_of_days_for_each_unit(
+            steps in prop::collection::vec((0..3_usize, step()), 0..90),
+            from in -1_300..1_300_i32,
+            len in 0..1_500_i32,
+            first_word in -22..22_i32,
+        ) {
+            let mut table = DayTable::default();
+            let mut plain = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+            for (unit, step) in steps {
+                let at = table.unit(Team::from_index(unit));
+                match step {
+                    Step::Insert(day) => { table.insert(at, Day::from_number(day)); plain[unit].insert(day); }
+                    Step::Remove(day) => { table.remove(at, Day::from_number(day)); plain[unit].remove(&day); }
+                    Step::Clear => { table.clear(at); plain[unit].clear(); }
                 }
             }
-            prop_assert_eq!(ours.first().map(Day::number), plain.first().copied());
-            prop_assert_eq!(ours.is_empty(), plain.is_empty());
-            let (first, last) = (Day::from_number(from), Day::from_number(from + len));
-            prop_assert_eq!(ours.any(first, last), plain.range(from..=from + len).next().is_some());
-            let mut words = [7; 3];
-            ours.copy_words(-2, &mut words);
-            for (index, word) in words.iter().enumerate() {
-                for bit in 0..64 {
-                    let number = (index as i32 - 2) * 64 + bit;
-                    prop_assert_eq!(word >> bit & 1 == 1, plain.contains(&number));
+            for (at, unit) in table.units() {
+                let plain = &plain[unit.index()];
+                prop_assert_eq!(table.first(at).map(Day::number), plain.first().copied());
+                let any = table.any(at, Day::from_number(from), Day::from_number(from + len));
+                prop_assert_eq!(any, plain.range(from..=from + len).next().is_some());
+                let mut words = [7; 11];
+                table.copy_words(at, first_word, &mut words);
+                for day in 0..words.len() as i32 * 64 {
+                    let bit = words[day as usize / 64] >> (day % 64) & 1 == 1;
+                    prop_assert_eq!(bit, plain.contains(&(first_word * 64 + day)));
                 }
             }
         }

@@ -137,4 +137,3 @@ impl<S: Symbol> Lives<S> {
         }
     }
 }
-

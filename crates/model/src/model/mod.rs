@@ -146,7 +146,9 @@ impl Model {
                     }
                 }
             }
-            Body::SurveyInvited { respondent, .. } => self.survey(event, respondent.as_deref(), subject, None, turned),
+            Body::SurveyInvited { respondent, .. } => {
+                self.survey(event, respondent.as_deref(), subject, None, turned)
+            }
             Body::SurveyAnswered { respondent, score, .. } => {
                 self.survey(event, respondent.as_deref(), subject, Some(*score), turned);
             }
@@ -201,7 +203,9 @@ impl Model {
             (Body::TeamRegistered, Subject { team: Some(team), .. }) => {
                 live(&mut self.teams, team, place, Some(plain), turned);
             }
-            (Body::TeamRetired, Subject { team: Some(team), .. }) => live(&mut self.teams, team, place, None, turned),
+            (Body::TeamRetired, Subject { team: Some(team), .. }) => {
+                live(&mut self.teams, team, place, None, turned)
+            }
             (Body::ServiceRegistered { owner, preexisting }, Subject { service: Some(service), .. }) => {
                 let named = owner.as_deref().map(|owner| self.team_names.intern(owner));
                 if named.is_some() {
@@ -260,7 +264,8 @@ impl Model {
     ) {
         let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
         let deployment = Deployment { environment, capability: subject.capability };
-        let mut authors: Vec<_> = deploy.changes.iter().filter_map(|change| change.author.as_deref()).collect();
+        let mut authors: Vec<_> =
+            deploy.changes.iter().filter_map(|change| change.author.as_deref()).collect();
         if deploy.changes.is_empty() {
             authors.extend(actor);
         }

@@ -33,7 +33,11 @@ impl Trace {
     }
 
     /// The uses of `from` up to, not including, `to`.
-    pub fn uses_between(&self, from: Timestamp, to: Timestamp) -> impl DoubleEndedIterator<Item = (Timestamp, EventKey)> {
+    pub fn uses_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = (Timestamp, EventKey)> {
         let from = from.min(to);
         let range = (Bound::Included((from, EventKey(0))), Bound::Excluded((to, EventKey(0))));
         self.uses.range(range).copied()

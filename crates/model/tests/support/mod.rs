@@ -24,7 +24,9 @@ fn name(prefix: &'static str, count: usize) -> impl Strategy<Value = String> {
 fn instant() -> impl Strategy<Value = Timestamp> {
     // A quarter of the instants are midnights, and the others meet often.
     (0..DAYS, prop_oneof![Just(0), Just(0), 0..86_400_i64, (0..4_i64).prop_map(|n| n * 21_600)]).prop_map(
-        |(day, second)| Timestamp::from_micros(first_day().plus(day).start().micros() + second * 1_000_000).unwrap(),
+        |(day, second)| {
+            Timestamp::from_micros(first_day().plus(day).start().micros() + second * 1_000_000).unwrap()
+        },
     )
 }
 
@@ -185,8 +187,10 @@ pub fn selectors(metric: &dyn Metric) -> Vec<Selector> {
 }
 
 pub fn moments() -> Vec<AsOf> {
-    let noon = |day: i64| Timestamp::from_micros(first_day().plus(day).start().micros() + 43_200_000_000).unwrap();
-    let mut moments: Vec<AsOf> = (-1..DAYS + 2).step_by(5).map(|day| AsOf::Day(first_day().plus(day))).collect();
+    let noon =
+        |day: i64| Timestamp::from_micros(first_day().plus(day).start().micros() + 43_200_000_000).unwrap();
+    let mut moments: Vec<AsOf> =
+        (-1..DAYS + 2).step_by(5).map(|day| AsOf::Day(first_day().plus(day))).collect();
     moments.extend([AsOf::Instant(noon(8)), AsOf::Instant(noon(DAYS - 1))]);
     moments
 }
@@ -203,7 +207,8 @@ pub fn everything(model: &Model) -> String {
                     text += &serde_json::to_string(answer).unwrap();
                     text.push('\n');
                 }
-                let explained = metrics::explain(model, &config, *metric, &selector, as_of, 0, 1_000).unwrap();
+                let explained =
+                    metrics::explain(model, &config, *metric, &selector, as_of, 0, 1_000).unwrap();
                 text += &format!("{:?}\n", explained.units);
             }
         }

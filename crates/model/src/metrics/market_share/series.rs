@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::metrics::Series;
 use crate::metrics::view::{Group, View};
 use crate::model::Model;
-use crate::model::adoption::{Pair, Pairs};
+use crate::model::adoption::Pairs;
 use crate::model::lifecycle::Lives;
 use crate::model::names::{Names, Symbol};
 use crate::question::{Question, Unit};
@@ -31,7 +31,8 @@ pub(super) fn series(
     let view = View::new(metric, model, config, question, to.end());
     Some(match question.unit {
         Unit::Team => {
-            let alive = |days: Days| lives(days, &model.team_names, &model.teams, |t| model.traces.team_appeared(t));
+            let alive =
+                |days: Days| lives(days, &model.team_names, &model.teams, |t| model.traces.team_appeared(t));
             of_units(&view, &model.adoption.teams, from, to, alive)
         }
         Unit::Service => {
@@ -61,9 +62,11 @@ fn of_units<U: AdoptingUnit>(
         let name = view.model.capability_names.text(capability);
         let all_eligible = view.config.capabilities.get(name).is_none_or(|c| c.everyone_is_eligible());
         let mut using = Columns::new(days.words);
-        for (unit, pair) in pairs.of(capability) {
+        let users = pairs.of(capability);
+        for (index, unit) in users.days().units() {
             if all_eligible || unit.eligible(view, capability) {
-                days.used_within(pair, window, &mut used);
+                users.days().copy_words(index, days.first_word, &mut used);
+                days.extend(users.early(unit), window, &mut used);
                 used.iter_mut().zip(&alive[unit.index()]).for_each(|(used, alive)| *used &= alive);
                 using.add(&used);
             }
@@ -99,7 +102,8 @@ impl Days {
 
     /// Sets the bits of `from` … `to` (not included, `None`: to the end).
     fn fill(self, bits: &mut [u64], from: Day, to: Option<Day>) {
-        let place = |day: Day| (i64::from(day.number()) - i64::from(self.first_word) * 64).clamp(0, self.bits());
+        let place =
+            |day: Day| (i64::from(day.number()) - i64::from(self.first_word) * 64).clamp(0, self.bits());
         let (from, to) = (place(from), to.map_or(self.bits(), place));
         for bit in from..to {
             bits[(bit / 64) as usize] |= 1 << (bit % 64);
@@ -110,18 +114,17 @@ impl Days {
         self.words as i64 * 64
     }
 
-    /// Sets the bits of the days as of whose end there was a use in the trailing `window`.
-    fn used_within(self, pair: &Pair, window: u32, out: &mut [u64]) {
-        pair.always_seen().copy_words(self.first_word, out);
+    /// From the days of use to the days as of whose end there was a use in the trailing `window`.
+    fn extend(self, early: &[(Timestamp, Timestamp)], window: u32, used: &mut [u64]) {
         // Doubling what is covered: after the step, each bit stands for a use on its day or the `covered - 1` before.
         let mut covered = 1;
         while covered < window {
             let step = covered.min(window - covered);
-            shift_or(out, step as usize);
+            shift_or(used, step as usize);
             covered += step;
         }
-        for (used, known) in pair.seen_later() {
-            self.fill(out, used.max(known).day(), Some(used.day().plus(i64::from(window))));
+        for (at, known) in early {
+            self.fill(used, at.max(known).day(), Some(at.day().plus(i64::from(window))));
         }
     }
 }
@@ -155,34 +158,33 @@ fn lives<S: Symbol>(
     names.all().map(alive).collect()
 }
 
-/// Sums of many bit sets, day by day, held as columns of bits: plane p holds bit p of each day's sum.
+/// So many bits hold the sum of a column: units are counted in 32.
+const PLANES: usize = 32;
+
+/// Sums of many bit sets, day by day, held as columns of bits: plane p of a word holds bit p of the sum of each of its
+/// 64 days. Adding a word to all 64 sums costs as many steps as its carries run far.
 struct Columns {
-    words: usize,
-    planes: Vec<Vec<u64>>,
+    planes: Vec<[u64; PLANES]>,
 }
 
 impl Columns {
     fn new(words: usize) -> Self {
-        Self { words, planes: Vec::new() }
+        Self { planes: vec![[0; PLANES]; words] }
     }
 
     fn add(&mut self, bits: &[u64]) {
-        for (at, bits) in bits.iter().enumerate() {
+        for (planes, bits) in self.planes.iter_mut().zip(bits) {
             let mut carry = *bits;
-            let mut plane = 0;
-            while carry != 0 {
-                if plane == self.planes.len() {
-                    self.planes.push(vec![0; self.words]);
+            for plane in planes {
+                if carry == 0 {
+                    break;
                 }
-                let sum = &mut self.planes[plane][at];
-                (*sum, carry) = (*sum ^ carry, *sum & carry);
-                plane += 1;
+                (*plane, carry) = (*plane ^ carry, *plane & carry);
             }
         }
     }
 
     fn sum(&self, bit: usize) -> u64 {
-        let bit_of = |plane: &Vec<u64>| plane[bit / 64] >> (bit % 64) & 1;
-        self.planes.iter().enumerate().map(|(p, plane)| bit_of(plane) << p).sum()
+        self.planes[bit / 64].iter().enumerate().map(|(p, plane)| (plane >> (bit % 64) & 1) << p).sum()
     }
 }
