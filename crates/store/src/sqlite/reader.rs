@@ -1,0 +1,84 @@
+//! Reading beside the writer.
+
+use std::path::{Path, PathBuf};
+
+use milepost_model::{Event, EventId, EventKey, Timestamp};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{BUSY_TIMEOUT, DATABASE, WAL, events, quarantine, schema};
+use crate::{Quarantined, Reader, Sizes, StoreError};
+
+/// Opens a data directory for reading, whether it is being served or not.
+pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
+    schema::require_version(rusqlite::version_number())?;
+    let path = directory.join(DATABASE);
+    let nothing_kept = || {
+        StoreError::Io(format!(
+            "{} holds no data of milepost: name the directory that `milepost serve` or `milepost import` was given",
+            directory.display()
+        ))
+    };
+    if !path.exists() {
+        return Err(nothing_kept());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    match schema::format(&connection, &path)? {
+        0 => Err(nothing_kept()),
+        format if format < schema::MIGRATIONS.len() => Err(StoreError::Io(format!(
+            "{} has the older format {format}: `milepost serve` brings it to format {}",
+            path.display(),
+            schema::MIGRATIONS.len()
+        ))),
+        _ => Ok(Box::new(SqliteReader { connection, directory: directory.to_owned() })),
+    }
+}
+
+struct SqliteReader {
+    connection: Connection,
+    directory: PathBuf,
+}
+
+impl Reader for SqliteReader {
+    fn find(&mut self, key: EventKey, at: Timestamp) -> Result<Vec<EventId>, StoreError> {
+        events::find(&self.connection, key, at)
+    }
+
+    fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
+        events::replay(&self.connection, each)
+    }
+
+    fn quarantine(&mut self, before: Option<u64>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::list(&self.connection, before, limit)
+    }
+
+    fn sizes(&mut self) -> Result<Sizes, StoreError> {
+        // Neither `seq` nor `number` has gaps, so only the losers, which are few, are counted one by one.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT (SELECT ifnull(max(seq), 0) FROM event),
+                    (SELECT count(*) FROM superseded),
+                    (SELECT ifnull(max(number), 0) FROM quarantine)
+                    - (SELECT ifnull(min(number) - 1, 0) FROM quarantine)",
+        )?;
+        let [versions, superseded, quarantined]: [i64; 3] =
+            statement.query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        Ok(Sizes {
+            versions: versions as u64,
+            superseded: superseded as u64,
+            quarantined: quarantined as u64,
+            bytes: self.bytes(),
+        })
+    }
+}
+
+impl SqliteReader {
+    /// Of the database and its WAL, which comes and goes.
+    fn bytes(&self) -> u64 {
+        [DATABASE, WAL]
+            .into_iter()
+            .filter_map(|file| self.directory.join(file).metadata().ok())
+            .map(|file| file.len())
+            .sum()
+    }
+}

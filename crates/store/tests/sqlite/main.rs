@@ -1,0 +1,8 @@
+//! The SQLite engine from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod directory;
+mod laws;
+mod reading;
+mod support;
