@@ -96,8 +96,8 @@ impl Life {
     /// The owner of what happened at `at`, as far as is known at `seen`: the team of the latest registration at or
     /// before, or, where all are later, of the earliest.
     pub fn owner(&self, at: Timestamp, seen: Timestamp) -> Option<Team> {
-        let latest = self.owners().rev().find(|(from, _)| *from <= at);
-        latest.or_else(|| self.owners().next()).filter(|(from, _)| *from < seen).map(|(_, team)| team)
+        let known = || self.owners().filter(move |(from, _)| *from < seen);
+        known().rev().find(|(from, _)| *from <= at).or_else(|| known().next()).map(|(_, team)| team)
     }
 }
 
