@@ -1,0 +1,108 @@
+//! Answers: the one way from a question in words to numbers, whichever door it came through.
+//!
+//! Equal events and equal configuration give equal answers, and equal answers are equal bytes ([`text`]): HTTP, the
+//! command line on a data directory and the command line on a server print the same.
+
+mod ask;
+mod explained;
+mod page;
+mod source;
+pub mod text;
+
+use std::sync::Arc;
+
+use milepost_model::{Answer, QuestionError, metrics};
+use tokio::sync::Semaphore;
+
+pub use ask::{Ask, Parameters, When};
+pub use explained::{EventRef, Explained, MAX_EVENTS, PageRequest, Unit, explain};
+pub use source::Source;
+
+use crate::engine::Engine;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// There is no such metric.
+    #[error("metric: {0}")]
+    Unknown(String),
+    /// A parameter is at fault.
+    #[error("{field}: {message}")]
+    Bad {
+        /// Which.
+        field: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The question is fine, but it could not be answered.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl AskError {
+    /// An error about a parameter.
+    pub fn bad(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Bad { field: field.into(), message: message.into() }
+    }
+
+    /// The parameter at fault, if one is.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(_) => Some("metric"),
+            Self::Bad { field, .. } => Some(field),
+            Self::Failed(_) => None,
+        }
+    }
+
+    /// What is wrong, without the field.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Unknown(message) | Self::Failed(message) | Self::Bad { message, .. } => message,
+        }
+    }
+}
+
+impl From<QuestionError> for AskError {
+    fn from(error: QuestionError) -> Self {
+        Self::bad(error.field, error.message)
+    }
+}
+
+/// Answers a question from the Model as it is now. May take long: not for an async worker.
+pub fn answer(engine: &Engine, ask: &Ask) -> Result<Vec<Answer>, AskError> {
+    let model = engine.model.read();
+    let answers = match ask.when {
+        When::Moment(as_of) => metrics::query(&model, &engine.config, ask.metric, &ask.selector, as_of),
+        When::Range { from, to, step } => {
+            metrics::query_range(&model, &engine.config, ask.metric, &ask.selector, from, to, step)
+        }
+    };
+    Ok(answers?)
+}
+
+/// Runs `work` where it may take long, and at most a few of its kind at once: an async worker must not be held up by
+/// it, nor may questions take every core from the keeper.
+pub async fn computing<T: Send + 'static>(
+    engine: Arc<Engine>,
+    work: impl FnOnce(&Engine) -> Result<T, AskError> + Send + 'static,
+) -> Result<T, AskError> {
+    computing_within(Arc::clone(&engine.questions), engine, work).await
+}
+
+/// As [`computing`], with room of its own: what must not wait for the questions of others.
+pub async fn computing_within<T: Send + 'static>(
+    room: Arc<Semaphore>,
+    engine: Arc<Engine>,
+    work: impl FnOnce(&Engine) -> Result<T, AskError> + Send + 'static,
+) -> Result<T, AskError> {
+    let permit = room.acquire_owned().await.map_err(|closed| AskError::Failed(closed.to_string()))?;
+    let computed = tokio::task::spawn_blocking(move || {
+        // Held by the work, not by its caller: a caller that goes away does not make room for another.
+        let _permit = permit;
+        work(&engine)
+    });
+    computed.await.unwrap_or_else(|panic| Err(AskError::Failed(format!("the computation failed: {panic}"))))
+}
+
+#[cfg(test)]
+mod tests;

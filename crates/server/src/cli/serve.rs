@@ -1,0 +1,58 @@
+//! `milepost serve`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::{self, Flags};
+use crate::{serve, shutdown};
+
+const HELP: &str = "\
+Examples:
+  milepost serve
+  milepost serve --config milepost.toml --data /var/lib/milepost --listen 0.0.0.0:7171
+
+On one port: gRPC (with reflection and health), POST /v1/events, GET /v1/metrics, /metrics,
+/healthz, /readyz.
+
+SIGTERM or Ctrl-C ends it cleanly, within limits.shutdown (10s): what was taken is kept and
+answered. A second one ends it at once.
+
+Exit codes: 0 ended when asked to, 1 cannot serve, 2 wrong usage or configuration.";
+
+/// Take events and answer questions.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct ServeArgs {
+    /// The configuration [default: none].
+    #[arg(long, value_name = "FILE", env = "MILEPOST_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data directory [default: milepost-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The address to listen at; port 0 takes a free one [default: 127.0.0.1:7171].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl ServeArgs {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        super::log("info");
+        let flags = Flags { listen: self.listen, data: self.data };
+        let (settings, foreign) = config::read(self.config.as_deref(), config::process_variables(), flags)
+            .map_err(Failure::usage)?;
+        if !foreign.is_empty() {
+            tracing::warn!(variables = foreign.join(", "), "these name no setting and are ignored");
+        }
+        super::block_on(async {
+            let running = serve::start(settings).await.map_err(Failure::new)?;
+            eprintln!("milepost listens at http://{} (gRPC and HTTP)", running.addr);
+            shutdown::requested().await.map_err(Failure::new)?;
+            tracing::info!("asked to end");
+            running.shutdown().await;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}

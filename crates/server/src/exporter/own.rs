@@ -1,0 +1,138 @@
+//! Milepost's own health as Prometheus families.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use milepost_model::refusal::Reason;
+use milepost_model::{Door, Timestamp};
+use milepost_store::Sizes;
+
+use super::exposition::{Family, Number};
+use crate::health::Health;
+
+/// All families. `events` is what the Model holds; `sizes` what the store does, where it could be asked.
+pub fn own(health: &Health, config_digest: &str, events: usize, sizes: Option<Sizes>) -> Vec<Family> {
+    let mut families = doors(health);
+    families.extend(keeping(health));
+    families.push(gauge("milepost_model_events", "Winning events in the Model.", events as u64));
+    families.extend(sizes.into_iter().flat_map(kept));
+    families.extend(identity(config_digest));
+    families
+}
+
+fn doors(health: &Health) -> Vec<Family> {
+    let mut fates =
+        Family::counter("milepost_events", "Events received, by door and by what became of them.");
+    let mut refused = Family::counter("milepost_refused_events", "Events refused, by door and reason.");
+    let mut unreadable = Family::counter(
+        "milepost_unreadable_requests",
+        "Requests that could not be taken apart into events, by door. Their events are in no other count.",
+    );
+    for door in Door::ALL {
+        let counts = health.events.read(door);
+        let label = || ("door", door.as_str().to_owned());
+        for (fate, count) in [
+            ("stored", counts.stored),
+            ("duplicate", counts.duplicate),
+            ("refused", counts.refused()),
+            ("handed_back", counts.handed_back),
+        ] {
+            fates.push(vec![label(), ("fate", fate.to_owned())], Number::Count(count));
+        }
+        for (reason, count) in Reason::ALL.into_iter().zip(counts.refused) {
+            refused.push(vec![label(), ("reason", reason.as_str().to_owned())], Number::Count(count));
+        }
+        unreadable.push(vec![label()], Number::Count(counts.unreadable));
+    }
+    vec![fates, refused, unreadable]
+}
+
+fn keeping(health: &Health) -> Vec<Family> {
+    let histogram = |name, help, histogram: &crate::health::Histogram| {
+        Family::histogram(name, help).with_histogram(&histogram.read())
+    };
+    let mut families = vec![
+        gauge("milepost_queue_events", "Events waiting to be committed.", health.queue_events.load(Relaxed)),
+        histogram(
+            "milepost_commit_events",
+            "Events of each commit, refused ones included.",
+            &health.commit_events,
+        ),
+        histogram(
+            "milepost_commit_seconds",
+            "How long each commit took, until it was durable.",
+            &health.commit_seconds,
+        ),
+        histogram(
+            "milepost_freshness_seconds",
+            "From the acceptance of events to their being in every answer.",
+            &health.freshness_seconds,
+        ),
+        counter(
+            "milepost_commit_failures",
+            "Commits that failed. Their events were handed back to be sent again.",
+            health.commit_failures.load(Relaxed),
+        ),
+        counter(
+            "milepost_conflicts",
+            "Events that came with the same revision as a kept one and another content.",
+            health.conflicts.load(Relaxed),
+        ),
+    ];
+    if let Some(at) = health.last_commit() {
+        let help = "When events were last committed, as a Unix time.";
+        families.push(
+            Family::gauge("milepost_last_commit_timestamp_seconds", help)
+                .with(Vec::new(), Number::Real(unix(at))),
+        );
+    }
+    families
+}
+
+fn kept(sizes: Sizes) -> Vec<Family> {
+    vec![
+        gauge("milepost_store_versions", "Versions of events kept.", sizes.versions),
+        gauge(
+            "milepost_store_superseded_versions",
+            "Versions kept that a larger one wins over.",
+            sizes.superseded,
+        ),
+        gauge("milepost_store_winners", "Versions kept that win: one for each event.", {
+            sizes.versions.saturating_sub(sizes.superseded)
+        }),
+        gauge("milepost_quarantine_events", "Refused events kept in the quarantine.", sizes.quarantined),
+        gauge("milepost_store_size_bytes", "Size of the store on disk.", sizes.bytes),
+    ]
+}
+
+fn identity(config_digest: &str) -> Vec<Family> {
+    let info = |name, help, label, value: &str| {
+        Family::gauge(name, help).with(vec![(label, value.to_owned())], Number::Count(1))
+    };
+    vec![
+        info(
+            "milepost_build_info",
+            "Which Milepost this is; always 1.",
+            "version",
+            env!("CARGO_PKG_VERSION"),
+        ),
+        info(
+            "milepost_config_info",
+            "Digest of the configuration that the metrics rest on; always 1.",
+            "digest",
+            config_digest,
+        ),
+    ]
+}
+
+fn gauge(name: &str, help: &str, value: u64) -> Family {
+    Family::gauge(name, help).with(Vec::new(), Number::Count(value))
+}
+
+fn counter(name: &str, help: &str, value: u64) -> Family {
+    Family::counter(name, help).with(Vec::new(), Number::Count(value))
+}
+
+/// An instant as a Unix time in seconds.
+pub(super) fn unix(at: Timestamp) -> f64 {
+    at.micros() as f64 / 1e6
+}
