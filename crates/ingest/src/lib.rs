@@ -8,6 +8,20 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use milepost_model::{Rejected, Sealed};
 
+pub mod counters;
+pub mod grpc;
+pub mod http;
+pub mod intake;
+pub mod pseudonym;
+pub mod sent;
+#[cfg(test)]
+mod testing;
+
+pub use counters::Counters;
+pub use intake::{DoorLimits, Intake, Prepared};
+pub use pseudonym::Pseudonymizer;
+pub use sent::Sent;
+
 /// Events of one request that passed every check, and those that did not.
 #[derive(Debug, Default)]
 pub struct Submission {
@@ -49,4 +63,18 @@ pub enum HandedBack {
 pub trait Accept: Send + Sync + 'static {
     /// Keeps a submission, all or none. One result per event, in order, once they are durable.
     fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<Vec<Kept>, HandedBack>>;
+}
+
+impl HandedBack {
+    /// When to try again.
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::Busy { retry_after } | Self::Unavailable { retry_after, .. } => *retry_after,
+        }
+    }
+
+    /// The same in whole seconds, as protocols want it; never 0.
+    pub fn retry_after_seconds(&self) -> u64 {
+        self.retry_after().as_secs_f64().ceil().max(1.0) as u64
+    }
 }

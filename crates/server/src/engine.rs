@@ -6,6 +6,11 @@ use std::time::SystemTime;
 use milepost_model::{Config, Model, Timestamp};
 use milepost_store::Reader;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, watch};
+
+/// Questions computed at the same time: enough that a short one need not wait for a long one, few enough that the
+/// keeper and the doors keep their cores.
+const QUESTIONS_AT_ONCE: usize = 4;
 
 /// Shared by the keeper, which alone writes the Model, and by everyone who answers questions.
 pub struct Engine {
@@ -18,14 +23,38 @@ pub struct Engine {
     pub digest: String,
     /// Reads events behind explanations and the quarantine.
     pub reader: Mutex<Box<dyn Reader>>,
+    /// Bumped by the keeper after each commit has been applied to the Model: whoever watches answers looks again.
+    pub changed: watch::Sender<u64>,
+    /// Becomes true when the process is asked to end: streams without an end of their own end then, within the deadline.
+    pub closing: watch::Sender<bool>,
+    /// Room for questions that are being computed; see [`crate::answers::computing`].
+    pub questions: Arc<Semaphore>,
     clock: fn() -> Timestamp,
 }
 
 impl Engine {
     /// Around a Model that has been filled from the store behind `reader`.
     pub fn new(model: Model, config: Config, reader: Box<dyn Reader>) -> Arc<Self> {
-        let digest = config.digest();
-        Arc::new(Self { model: RwLock::new(model), config, digest, reader: Mutex::new(reader), clock: system_clock })
+        Self::with_clock(model, config, reader, system_clock)
+    }
+
+    /// As [`Engine::new`], with another clock.
+    pub fn with_clock(
+        model: Model,
+        config: Config,
+        reader: Box<dyn Reader>,
+        clock: fn() -> Timestamp,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            model: RwLock::new(model),
+            digest: config.digest(),
+            config,
+            reader: Mutex::new(reader),
+            changed: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
+            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            clock,
+        })
     }
 
     /// Now.

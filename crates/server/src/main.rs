@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary. All of it is in the library.
+
+fn main() -> std::process::ExitCode {
+    milepost::cli::main()
+}

@@ -1,0 +1,142 @@
+//! The gRPC door: `milepost.v1.IngestService`.
+//!
+//! The service is put together by hand instead of from the generated trait, for one reason: a generated one decodes a
+//! batch as a whole, so that one malformed event would take the others with it. Here a batch is read as a list of byte
+//! strings ([`raw`]), which is the same on the wire, and each event by itself.
+
+mod raw;
+mod stream;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use milepost_model::{Door, Fate};
+use milepost_wire::codec::Codec;
+use milepost_wire::pb;
+use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::metadata::MetadataValue;
+use tonic::server::{Grpc, NamedService};
+use tonic::{Code, Request, Response, Status};
+use tower::service_fn;
+
+use crate::sent::Sent;
+use crate::{HandedBack, Intake};
+use raw::{RawBatch, RawPublish};
+
+/// The service. Streams end, their taken batches answered, once `closing` becomes true.
+#[derive(Clone)]
+pub struct IngestService {
+    intake: Arc<Intake>,
+    closing: watch::Receiver<bool>,
+}
+
+impl IngestService {
+    /// In front of `intake`.
+    pub fn new(intake: Arc<Intake>, closing: watch::Receiver<bool>) -> Self {
+        Self { intake, closing }
+    }
+
+    async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
+        let most = Some(self.intake.limits().body_bytes);
+        match request.uri().path() {
+            "/milepost.v1.IngestService/Publish" => {
+                let codec = Codec::<pb::PublishResponse, RawPublish>::default();
+                let publish = service_fn(move |request: Request<RawPublish>| {
+                    let intake = Arc::clone(&self.intake);
+                    async move { publish(&intake, request.into_inner().events).await }
+                });
+                Grpc::new(codec).apply_max_message_size_config(most, most).unary(publish, request).await
+            }
+            "/milepost.v1.IngestService/PublishStream" => {
+                let codec = Codec::<pb::PublishStreamResponse, RawBatch>::default();
+                let publish = service_fn(move |request: Request<tonic::Streaming<RawBatch>>| {
+                    let answers =
+                        stream::answers(Arc::clone(&self.intake), request.into_inner(), self.closing.clone());
+                    std::future::ready(Ok(Response::new(answers)))
+                });
+                Grpc::new(codec).apply_max_message_size_config(most, most).streaming(publish, request).await
+            }
+            _ => Status::unimplemented("no such method of milepost.v1.IngestService").into_http(),
+        }
+    }
+}
+
+impl NamedService for IngestService {
+    const NAME: &'static str = pb::ingest_service_server::SERVICE_NAME;
+}
+
+impl tower::Service<http::Request<Body>> for IngestService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}
+
+async fn publish(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Response<pb::PublishResponse>, Status> {
+    check_size(intake, &events)?;
+    let results = take(intake, events).await.map_err(|handed_back| status(&handed_back))?;
+    Ok(Response::new(pb::PublishResponse { results }))
+}
+
+/// A batch that is no batch is nobody's event: it is refused as a request.
+fn check_size(intake: &Intake, events: &[Bytes]) -> Result<(), Status> {
+    let most = intake.limits().batch_events;
+    let message = match events.len() {
+        0 => "events: the batch is empty; send at least one event".to_owned(),
+        n if n > most => format!("events: {n} events in a batch; at most {most} are taken, so split it"),
+        _ => return Ok(()),
+    };
+    intake.unreadable(Door::Grpc);
+    Err(Status::invalid_argument(message))
+}
+
+async fn take(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Vec<pb::EventResult>, HandedBack> {
+    let bytes = events.iter().map(Bytes::len).sum();
+    let prepared = intake
+        .off_workers(bytes, move |intake| {
+            intake.prepare(Door::Grpc, events.iter().map(|event| Sent::Protobuf(event)))
+        })
+        .await?;
+    Ok(intake.submit(prepared).await?.into_iter().map(result).collect())
+}
+
+fn result(fate: Fate) -> pb::EventResult {
+    use pb::event_result::Fate as Told;
+    let told = match fate {
+        Fate::Stored => Told::Stored(pb::Stored {}),
+        Fate::Duplicate => Told::Duplicate(pb::Duplicate {}),
+        Fate::Refused(refusal) => Told::Refused(pb::Refused {
+            reason: refusal.reason.as_str().to_owned(),
+            field: refusal.field,
+            message: refusal.message,
+        }),
+    };
+    pb::EventResult { fate: Some(told) }
+}
+
+/// With the seconds to wait in the metadata `retry-after`.
+fn status(handed_back: &HandedBack) -> Status {
+    let code = match handed_back {
+        HandedBack::Busy { .. } => Code::ResourceExhausted,
+        HandedBack::Unavailable { .. } => Code::Unavailable,
+    };
+    let mut status = Status::new(code, handed_back.to_string());
+    status.metadata_mut().insert("retry-after", MetadataValue::from(handed_back.retry_after_seconds()));
+    status
+}
+
+#[cfg(test)]
+mod tests;

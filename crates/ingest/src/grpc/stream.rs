@@ -1,0 +1,54 @@
+//! `PublishStream`: batches in, answers out in the same order.
+//!
+//! Law: a batch is submitted whole or leaves no trace, whatever becomes of the stream. So a stream cut anywhere harms
+//! nothing: its sender repeats what was not answered, and what was kept already is a duplicate then.
+
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use milepost_wire::pb;
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::raw::RawBatch;
+use super::{check_size, take};
+use crate::Intake;
+
+/// The answers to the batches of a stream. At most the configured number of batches is unanswered; no further one is
+/// read meanwhile, so that flow control holds up the sender.
+pub(super) fn answers(
+    intake: Arc<Intake>,
+    batches: impl Stream<Item = Result<RawBatch, Status>> + Send + 'static,
+    mut closing: watch::Receiver<bool>,
+) -> BoxStream<'static, Result<pb::PublishStreamResponse, Status>> {
+    let unanswered = intake.limits().stream_batches;
+    let closed = closing.clone();
+    let close = async move {
+        // An error means that whoever could say so is gone, and the process with it.
+        let _ = closing.wait_for(|closing| *closing).await;
+    };
+    let farewell = stream::once(async move { *closed.borrow() }).filter_map(|closed| async move {
+        closed.then(|| Err(Status::unavailable("shutting down; send the unanswered batches again later")))
+    });
+    batches
+        .take_until(close)
+        .map(move |batch| match batch {
+            Ok(batch) => answer(Arc::clone(&intake), batch).left_future(),
+            Err(status) => std::future::ready(Err(status)).right_future(),
+        })
+        .buffered(unanswered)
+        .chain(farewell)
+        .boxed()
+}
+
+async fn answer(intake: Arc<Intake>, batch: RawBatch) -> Result<pb::PublishStreamResponse, Status> {
+    let RawBatch { sequence, events } = batch;
+    check_size(&intake, &events).map_err(|status| {
+        Status::new(status.code(), format!("batch with sequence {sequence}: {}", status.message()))
+    })?;
+    Ok(match take(&intake, events).await {
+        Ok(results) => pb::PublishStreamResponse { sequence, results, retry: false },
+        Err(_) => pb::PublishStreamResponse { sequence, results: Vec::new(), retry: true },
+    })
+}

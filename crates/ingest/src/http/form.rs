@@ -1,0 +1,89 @@
+//! In which form a request brings its events.
+
+use axum::http::{HeaderMap, header};
+use serde_json::value::RawValue;
+
+use super::error::Error;
+use crate::sent::Sent;
+
+/// Content types that are taken.
+pub(super) const ACCEPTED: [&str; 4] = [
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
+    "application/json",
+    "application/x-ndjson",
+];
+
+/// See [`ACCEPTED`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One event, or an array of them.
+    OneOrMany,
+    /// One event.
+    One,
+    /// An array of events.
+    Many,
+    /// An event a line; empty lines are no events.
+    Lines,
+    /// A CloudEvent whose attributes are these headers and whose data is the body.
+    Binary(Vec<(String, Vec<u8>)>),
+}
+
+impl Form {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        let content_type =
+            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/cloudevents+json" => Ok(Self::One),
+            "application/cloudevents-batch+json" => Ok(Self::Many),
+            "application/json" if headers.contains_key("ce-specversion") || headers.contains_key("ce-id") => {
+                Ok(Self::Binary(attributes(headers)))
+            }
+            "application/json" => Ok(Self::OneOrMany),
+            "application/x-ndjson" => Ok(Self::Lines),
+            _ => Err(Error::UnknownType),
+        }
+    }
+
+    /// Takes a body apart. Each event is read later and by itself.
+    pub(super) fn split<'a>(&'a self, body: &'a [u8]) -> Result<Vec<Sent<'a>>, Error> {
+        match self {
+            Self::OneOrMany if body.trim_ascii_start().starts_with(b"[") => Self::Many.split(body),
+            Self::OneOrMany | Self::One => {
+                let event: &RawValue = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+                Ok(vec![Sent::Json(event.get().as_bytes())])
+            }
+            Self::Many => {
+                let events: Vec<&RawValue> =
+                    serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+                Ok(events.into_iter().map(|event| Sent::Json(event.get().as_bytes())).collect())
+            }
+            Self::Lines => Ok(body
+                .split(|byte| *byte == b'\n')
+                .map(<[u8]>::trim_ascii)
+                .filter(|line| !line.is_empty())
+                .map(Sent::Json)
+                .collect()),
+            Self::Binary(attributes) => Ok(vec![Sent::Binary { attributes, data: body }]),
+        }
+    }
+}
+
+/// Errors of data repeat the value they are about, which may be anybody's name; those of syntax do not.
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::Unreadable(if error.is_data() {
+        "the Content-Type promises an array of events".into()
+    } else {
+        format!("not JSON: {error}")
+    })
+}
+
+/// The headers that are attributes of a CloudEvent, and the content type, which is one too.
+fn attributes(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("ce-") || **name == header::CONTENT_TYPE)
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! The HTTP door: `POST /v1/events`.
+//!
+//! What a request as a whole is wrong about (not readable, too large, of an unknown type) is an HTTP error and stores
+//! nothing; what one event is wrong about is told in the answer, and the others are stored.
+
+mod body;
+mod error;
+mod form;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use milepost_model::{Door, Fate};
+use serde::Serialize;
+
+use crate::{Intake, Prepared};
+use body::Encoding;
+use error::Error;
+use form::Form;
+
+/// The routes of this door.
+pub fn router(intake: Arc<Intake>) -> Router {
+    Router::new().route("/v1/events", post(events)).with_state(intake)
+}
+
+async fn events(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
+    match take(&intake, &headers, body).await {
+        Ok(fates) => answer(fates),
+        Err(error) => {
+            if !matches!(error, Error::HandedBack(_)) {
+                intake.unreadable(Door::Http);
+            }
+            error.into_response()
+        }
+    }
+}
+
+async fn take(intake: &Arc<Intake>, headers: &HeaderMap, body: Body) -> Result<Vec<Fate>, Error> {
+    let form = Form::of(headers)?;
+    let encoding = Encoding::of(headers)?;
+    let body = body::read(body, intake.limits().body_bytes).await?;
+    let size = encoding.size_once_decoded(&body);
+    let prepared = intake.off_workers(size, move |intake| prepare(intake, &form, encoding, body)).await??;
+    Ok(intake.submit(prepared).await?)
+}
+
+fn prepare(intake: &Intake, form: &Form, encoding: Encoding, body: Bytes) -> Result<Prepared, Error> {
+    let limits = intake.limits();
+    let body = encoding.decode(body, limits.body_bytes)?;
+    let events = form.split(&body)?;
+    match events.len() {
+        0 => Err(Error::Empty),
+        n if n > limits.batch_events => Err(Error::TooMany { events: n, most: limits.batch_events }),
+        _ => Ok(intake.prepare(Door::Http, events)),
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    stored: u64,
+    duplicate: u64,
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    /// Its place in the batch, from 0.
+    index: usize,
+    reason: &'static str,
+    field: String,
+    message: String,
+}
+
+/// 422 if all events were refused: whoever looks at nothing but the status must notice.
+fn answer(fates: Vec<Fate>) -> Response {
+    let mut answer = Answer::default();
+    for (index, fate) in fates.into_iter().enumerate() {
+        match fate {
+            Fate::Stored => answer.stored += 1,
+            Fate::Duplicate => answer.duplicate += 1,
+            Fate::Refused(refusal) => answer.refused.push(Refused {
+                index,
+                reason: refusal.reason.as_str(),
+                field: refusal.field,
+                message: refusal.message,
+            }),
+        }
+    }
+    let all_refused = answer.stored + answer.duplicate == 0;
+    let status = if all_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    (status, axum::Json(answer)).into_response()
+}
+
+#[cfg(test)]
+mod tests;

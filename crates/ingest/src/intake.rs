@@ -1,0 +1,194 @@
+//! What all doors share: check, pseudonyms, seal, submit, one fate per event.
+//!
+//! [`Intake::prepare`] is pure but for the clock and may run on any thread; [`Intake::submit`] waits until the events
+//! are durable. Between them nothing is stored or counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milepost_model::refusal::Reason;
+use milepost_model::{Door, Event, Fate, Limits, Refusal, Rejected, Sealed, Timestamp};
+
+use crate::counters::Counters;
+use crate::pseudonym::Pseudonymizer;
+use crate::sent::Sent;
+use crate::{Accept, HandedBack, Kept, Submission};
+
+/// Above this many bytes a request is prepared on a thread that may block: the async workers have connections to serve.
+const INLINE_BYTES: usize = 32 * 1024;
+
+/// What one event and one request may be at most.
+#[derive(Debug, Clone, Copy)]
+pub struct DoorLimits {
+    /// Of the fields of an event.
+    pub event: Limits,
+    /// Bytes of an event as it is sent.
+    pub event_bytes: usize,
+    /// Events of one batch.
+    pub batch_events: usize,
+    /// Bytes of one request, also once decompressed.
+    pub body_bytes: usize,
+    /// Batches of one stream that may wait for their answer.
+    pub stream_batches: usize,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self {
+            event: Limits::default(),
+            event_bytes: 1024 * 1024,
+            batch_events: 10_000,
+            body_bytes: 16 * 1024 * 1024,
+            stream_batches: 16,
+        }
+    }
+}
+
+/// The way of an event from any door to what is behind it.
+pub struct Intake {
+    limits: DoorLimits,
+    pseudonyms: Pseudonymizer,
+    clock: fn() -> Timestamp,
+    accept: Arc<dyn Accept>,
+    counters: Arc<Counters>,
+}
+
+/// Events of one request, ready to be submitted.
+#[derive(Debug)]
+pub struct Prepared {
+    door: Door,
+    submission: Submission,
+    /// One for each event received, in order: why it is refused, if it is.
+    refusals: Vec<Option<Refusal>>,
+}
+
+impl Prepared {
+    /// How many events were received.
+    pub fn len(&self) -> usize {
+        self.refusals.len()
+    }
+
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.refusals.is_empty()
+    }
+}
+
+impl Intake {
+    /// In front of `accept`.
+    pub fn new(
+        limits: DoorLimits,
+        pseudonyms: Pseudonymizer,
+        clock: fn() -> Timestamp,
+        accept: Arc<dyn Accept>,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new(Self { limits, pseudonyms, clock, accept, counters })
+    }
+
+    /// What is taken at most.
+    pub fn limits(&self) -> &DoorLimits {
+        &self.limits
+    }
+
+    /// Counts a request that could not be taken apart into events.
+    pub fn unreadable(&self, door: Door) {
+        self.counters.unreadable(door);
+    }
+
+    /// Decodes, checks, pseudonymises and seals the events of one request.
+    pub fn prepare<'a>(&self, door: Door, events: impl IntoIterator<Item = Sent<'a>>) -> Prepared {
+        let now = (self.clock)();
+        let mut submission = Submission::default();
+        let refusals = events
+            .into_iter()
+            .map(|sent| match self.check(sent, now) {
+                Ok(event) => {
+                    submission.events.push(Sealed::new(event));
+                    None
+                }
+                Err(refusal) => {
+                    submission.rejected.push(self.reject(door, sent, refusal.clone()));
+                    Some(refusal)
+                }
+            })
+            .collect();
+        Prepared { door, submission, refusals }
+    }
+
+    /// An event that may be kept, its persons pseudonyms.
+    fn check(&self, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
+        let (size, most) = (sent.size(), self.limits.event_bytes);
+        if size > most {
+            let message = format!("the event is {size} bytes long; at most {most} are taken");
+            return Err(Refusal::new(Reason::TooLarge, "", message));
+        }
+        let mut event = sent.decode()?;
+        self.limits
+            .event
+            .check(&event, now)
+            .map_err(|refusal| Refusal { field: sent.field_path(&event, &refusal.field), ..refusal })?;
+        self.pseudonyms.apply(&mut event);
+        Ok(event)
+    }
+
+    fn reject(&self, door: Door, sent: Sent<'_>, refusal: Refusal) -> Rejected {
+        let remains = sent.remains(&mut |name| self.pseudonyms.replace(name));
+        Rejected { refusal, door, source: remains.source, id: remains.id, payload: remains.payload }
+    }
+
+    /// Runs `work`, which prepares a request of so many bytes, where it holds up no connection.
+    pub async fn off_workers<T: Send + 'static>(
+        self: &Arc<Self>,
+        bytes: usize,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, HandedBack> {
+        if bytes <= INLINE_BYTES {
+            return Ok(work(self));
+        }
+        let intake = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&intake)).await.map_err(|_| interrupted())
+    }
+
+    /// Submits what was prepared. One fate per event received, in order, once they are durable and counted; or the whole
+    /// batch handed back, nothing of it kept.
+    ///
+    /// It runs as a task of its own: a sender who hangs up must not take the counting with it.
+    pub async fn submit(self: &Arc<Self>, prepared: Prepared) -> Result<Vec<Fate>, HandedBack> {
+        let intake = Arc::clone(self);
+        tokio::spawn(async move { intake.settle(prepared).await })
+            .await
+            .unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    async fn settle(&self, prepared: Prepared) -> Result<Vec<Fate>, HandedBack> {
+        let Prepared { door, submission, refusals } = prepared;
+        let kept = match self.accept.accept(submission).await {
+            Ok(kept) => kept,
+            Err(handed_back) => {
+                self.counters.handed_back(door, refusals.len());
+                return Err(handed_back);
+            }
+        };
+        let mut kept = kept.into_iter().map(|kept| match kept {
+            Kept::Stored => Fate::Stored,
+            Kept::Duplicate => Fate::Duplicate,
+        });
+        let fates: Vec<_> = refusals
+            .into_iter()
+            .filter_map(|refusal| refusal.map(Fate::Refused).or_else(|| kept.next()))
+            .collect();
+        self.counters.fates(door, &fates);
+        Ok(fates)
+    }
+}
+
+fn interrupted() -> HandedBack {
+    HandedBack::Unavailable {
+        reason: "the request was interrupted".into(),
+        retry_after: Duration::from_secs(1),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Settings: one TOML file, under `MILEPOST_*` variables, under flags.
+//!
+//! The part that numbers depend on is [`milepost_model::Config`], whose keys stand at the top level of the file beside
+//! the operational ones. Unknown keys are refused: a mistyped one would otherwise change numbers in silence.
+
+mod person_key;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use milepost_ingest::DoorLimits;
+use milepost_model::config::{CapabilityConfig, Windows};
+use milepost_model::{Config, Limits, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::keeper::KeeperLimits;
+
+pub use person_key::{KeyError, PersonKey};
+pub use source::{ConfigError, Flags, Mistake, load, process_variables, read};
+
+/// Everything that can be configured, with its default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The address to listen at.
+    pub listen: String,
+    /// The data directory.
+    pub data: PathBuf,
+    /// What is taken at most.
+    pub limits: LimitSettings,
+    /// How persons are made pseudonyms.
+    pub privacy: Privacy,
+    /// See [`Config::capabilities`]; so for the following.
+    pub capabilities: BTreeMap<String, CapabilityConfig>,
+    #[allow(missing_docs)]
+    pub production: Vec<String>,
+    #[allow(missing_docs)]
+    pub min_group: u32,
+    #[allow(missing_docs)]
+    pub timeout: Span,
+    #[allow(missing_docs)]
+    pub windows: Windows,
+}
+
+/// What is taken at most, and how much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Events of one batch.
+    pub batch_events: usize,
+    /// Bytes of one request, also once decompressed.
+    pub body_bytes: usize,
+    /// Bytes of one event as it is sent.
+    pub event_bytes: usize,
+    /// Bytes of a source or an id.
+    pub identity_bytes: usize,
+    /// Bytes of any other text.
+    pub name_bytes: usize,
+    /// Changes of one deploy.
+    pub changes: usize,
+    /// How far in the future an event may be dated.
+    pub future: Span,
+    /// Batches of one gRPC stream that may wait for their answer.
+    pub stream_batches: usize,
+    /// Events that may wait to be committed.
+    pub queue_events: u32,
+    /// How long a batch waits for room in the queue before it is handed back.
+    pub queue_wait: Span,
+    /// A commit takes no further batch once it has so many events.
+    pub commit_events: usize,
+    /// Refused events the quarantine keeps; the oldest are dropped.
+    pub quarantine_events: u32,
+    /// How long requests under way may take to finish when the process is asked to end.
+    pub shutdown: Span,
+}
+
+/// How persons are made pseudonyms.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Privacy {
+    /// The key, as 64 hex digits. Absent: the one in the data directory, made at the first start.
+    pub key: Option<PersonKey>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let Config { capabilities, production, min_group, timeout, windows } = Config::default();
+        Self {
+            listen: "127.0.0.1:7171".into(),
+            data: "milepost-data".into(),
+            limits: LimitSettings::default(),
+            privacy: Privacy::default(),
+            capabilities,
+            production,
+            min_group,
+            timeout,
+            windows,
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let doors = DoorLimits::default();
+        let keeper = KeeperLimits::default();
+        Self {
+            batch_events: doors.batch_events,
+            body_bytes: doors.body_bytes,
+            event_bytes: doors.event_bytes,
+            identity_bytes: doors.event.identity_bytes,
+            name_bytes: doors.event.name_bytes,
+            changes: doors.event.changes,
+            future: doors.event.future,
+            stream_batches: doors.stream_batches,
+            queue_events: keeper.queue_events,
+            queue_wait: Span::from_seconds(keeper.queue_wait.as_secs()),
+            commit_events: keeper.commit_events,
+            quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
+            shutdown: Span::from_seconds(10),
+        }
+    }
+}
+
+impl Settings {
+    /// The part that numbers depend on.
+    pub fn metrics(&self) -> Config {
+        Config {
+            capabilities: self.capabilities.clone(),
+            production: self.production.clone(),
+            min_group: self.min_group,
+            timeout: self.timeout,
+            windows: self.windows.clone(),
+        }
+    }
+
+    /// Values that can be read and make no sense, each with its key and the reason.
+    fn errors(&self) -> Vec<(String, String)> {
+        let LimitSettings { batch_events, body_bytes, event_bytes, stream_batches, queue_events, .. } =
+            self.limits;
+        let at_least_one = [
+            ("limits.batch_events", batch_events),
+            ("limits.body_bytes", body_bytes),
+            ("limits.event_bytes", event_bytes),
+            ("limits.stream_batches", stream_batches),
+            ("limits.queue_events", queue_events as usize),
+        ]
+        .into_iter()
+        .filter(|(_, value)| *value == 0)
+        .map(|(key, _)| (key.to_owned(), "0 would take nothing: write at least 1".to_owned()));
+        at_least_one.chain(self.metrics().errors()).collect()
+    }
+}
+
+impl LimitSettings {
+    /// Those of the doors.
+    pub fn doors(&self) -> DoorLimits {
+        DoorLimits {
+            event: Limits {
+                identity_bytes: self.identity_bytes,
+                name_bytes: self.name_bytes,
+                changes: self.changes,
+                future: self.future,
+            },
+            event_bytes: self.event_bytes,
+            batch_events: self.batch_events,
+            body_bytes: self.body_bytes,
+            stream_batches: self.stream_batches,
+        }
+    }
+
+    /// Those of the keeper.
+    pub fn keeper(&self) -> KeeperLimits {
+        KeeperLimits {
+            queue_events: self.queue_events,
+            queue_wait: Duration::from_secs(self.queue_wait.seconds()),
+            commit_events: self.commit_events,
+            ..KeeperLimits::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! A data directory opened for writing, with everything that stands between the doors and the store.
+
+use std::sync::Arc;
+
+use milepost_ingest::{Intake, Pseudonymizer};
+use milepost_model::Model;
+use milepost_store::sqlite::{Options, Sqlite};
+use milepost_store::{Store, StoreError};
+
+use crate::config::{KeyError, PersonKey, Settings};
+use crate::engine::{Engine, system_clock};
+use crate::health::Health;
+use crate::keeper::Keeper;
+
+/// Replayed events between two lines of the log.
+const REPLAY_LOG: usize = 1_000_000;
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key for persons.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The keeper's thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// The way in, behind which events are kept.
+pub struct Writing {
+    /// Where doors bring their events.
+    pub intake: Arc<Intake>,
+    /// Milepost's own numbers.
+    pub health: Arc<Health>,
+    keeper: Arc<Keeper>,
+}
+
+impl Writing {
+    /// Opens the data directory only to write: no Model is built. Blocks.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::around(open_store(settings)?, None, settings)
+    }
+
+    /// Opens the data directory and builds the Model of what is in it. Blocks until all of it is replayed.
+    pub fn open_with_model(settings: &Settings) -> Result<(Self, Arc<Engine>), OpenError> {
+        let mut store = open_store(settings)?;
+        let mut model = Model::new();
+        store.replay(&mut |event| {
+            model.insert(event);
+            if model.events().is_multiple_of(REPLAY_LOG) {
+                tracing::info!(events = model.events(), "replaying");
+            }
+        })?;
+        tracing::info!(events = model.events(), "replayed");
+        let engine = Engine::new(model, settings.metrics(), store.reader()?);
+        Ok((Self::around(store, Some(Arc::clone(&engine)), settings)?, engine))
+    }
+
+    fn around(store: Sqlite, engine: Option<Arc<Engine>>, settings: &Settings) -> Result<Self, OpenError> {
+        let key = PersonKey::of_directory(&settings.data, settings.privacy.key.as_ref())?;
+        let health = Health::new(system_clock());
+        let keeper = Keeper::start(Box::new(store), engine, Arc::clone(&health), settings.limits.keeper())
+            .map_err(OpenError::Thread)?;
+        let intake = Intake::new(
+            settings.limits.doors(),
+            Pseudonymizer::new(key.bytes()),
+            system_clock,
+            Arc::clone(&keeper) as _,
+            Arc::clone(&health.events),
+        );
+        Ok(Self { intake, health, keeper })
+    }
+
+    /// Takes no more, keeps and answers all that was taken, and gives up the data directory. Blocks.
+    pub fn close(&self) {
+        self.keeper.close();
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<Sqlite, StoreError> {
+    let options = Options { quarantine_rows: settings.limits.quarantine_events };
+    Sqlite::open(&settings.data, options)
+}

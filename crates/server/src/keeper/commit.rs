@@ -1,0 +1,155 @@
+//! Several submissions made one commit, and its result made one answer for each.
+
+use std::time::Instant;
+
+use milepost_ingest::{HandedBack, Kept};
+use milepost_model::{Rejected, Sealed};
+use milepost_store::Appended;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{KeeperLimits, Pending};
+
+/// Events and refusals of several submissions in the order they came, and who waits for which part of the result.
+pub(super) struct Commit {
+    pub(super) events: Vec<Sealed>,
+    pub(super) rejected: Vec<Rejected>,
+    waiting: Vec<Waiting>,
+}
+
+struct Waiting {
+    events: usize,
+    accepted: Instant,
+    answer: oneshot::Sender<Result<Vec<Kept>, HandedBack>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Commit {
+    /// From the first submission and those that `next` has ready, until one of the limits is reached.
+    pub(super) fn form(
+        first: Pending,
+        mut next: impl FnMut() -> Option<Pending>,
+        limits: &KeeperLimits,
+    ) -> Self {
+        let mut commit = Self { events: Vec::new(), rejected: Vec::new(), waiting: Vec::new() };
+        commit.add(first);
+        while commit.size() < limits.commit_events
+            && commit.waiting.len() < limits.commit_submissions
+            && let Some(pending) = next()
+        {
+            commit.add(pending);
+        }
+        commit
+    }
+
+    fn add(&mut self, pending: Pending) {
+        let Pending { mut submission, accepted, answer, room } = pending;
+        self.waiting.push(Waiting { events: submission.events.len(), accepted, answer, _room: room });
+        if self.events.is_empty() {
+            self.events = submission.events;
+        } else {
+            self.events.append(&mut submission.events);
+        }
+        self.rejected.append(&mut submission.rejected);
+    }
+
+    /// Events in it, refused ones included.
+    pub(super) fn size(&self) -> usize {
+        self.events.len() + self.rejected.len()
+    }
+
+    /// Gives every sender his part of the result, and `each` the moment it was accepted.
+    pub(super) fn answer(self, appended: &[Appended], mut each: impl FnMut(Instant)) {
+        let mut rest = appended;
+        for waiting in self.waiting {
+            let (own, others) = rest.split_at(waiting.events.min(rest.len()));
+            rest = others;
+            each(waiting.accepted);
+            let kept = own.iter().map(|appended| match appended {
+                Appended::Duplicate => Kept::Duplicate,
+                Appended::Stored { .. } => Kept::Stored,
+            });
+            // A sender who is gone needs no answer.
+            let _ = waiting.answer.send(Ok(kept.collect()));
+        }
+    }
+
+    /// Tells every sender to try again.
+    pub(super) fn hand_back(self, reason: &HandedBack) {
+        for waiting in self.waiting {
+            let _ = waiting.answer.send(Err(reason.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use milepost_ingest::Submission;
+    use milepost_model::refusal::Reason;
+    use milepost_model::{Door, Refusal};
+    use milepost_store::Effect;
+    use proptest::prelude::*;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::testing;
+
+    type Answer = oneshot::Receiver<Result<Vec<Kept>, HandedBack>>;
+
+    fn pending(events: usize, rejected: usize, room: &Arc<Semaphore>) -> (Pending, Answer) {
+        let sealed = Sealed::new(testing::used("2026-01-01T00:00:00Z", "shop", "ci"));
+        let refused = Rejected {
+            refusal: Refusal::new(Reason::Malformed, "", ""),
+            door: Door::Http,
+            source: None,
+            id: None,
+            payload: None,
+        };
+        let submission = Submission { events: vec![sealed; events], rejected: vec![refused; rejected] };
+        let (answer, answered) = oneshot::channel();
+        let room = Arc::clone(room).try_acquire_owned().unwrap();
+        (Pending { submission, accepted: Instant::now(), answer, room }, answered)
+    }
+
+    fn stored() -> Appended {
+        Appended::Stored { effect: Effect::Wins, conflict: false }
+    }
+
+    proptest! {
+        /// Commits take all submissions in order, none beyond the limits, and each sender gets his own part.
+        #[test]
+        fn every_sender_gets_his_own_part(
+            sizes in proptest::collection::vec((0..5usize, 0..3usize), 1..30),
+            commit_events in 0..12usize,
+            commit_submissions in 0..6usize,
+            is_new in proptest::collection::vec(any::<bool>(), 120),
+        ) {
+            let limits = KeeperLimits { commit_events, commit_submissions, ..KeeperLimits::default() };
+            let room = Arc::new(Semaphore::new(sizes.len()));
+            let (queue, answers): (Vec<_>, Vec<_>) = sizes.iter().map(|(e, r)| pending(*e, *r, &room)).unzip();
+            let mut queue = queue.into_iter();
+            let mut results = is_new.iter().copied().cycle();
+            let mut expected = Vec::new();
+            while let Some(first) = queue.next() {
+                let commit = Commit::form(first, || queue.next(), &limits);
+                prop_assert!(commit.waiting.len() <= commit_submissions.max(1));
+                let largest = 4 + 2;
+                prop_assert!(commit.size() < commit_events.max(1) + largest);
+                let new: Vec<_> = results.by_ref().take(commit.events.len()).collect();
+                let appended: Vec<_> =
+                    new.iter().map(|new| if *new { stored() } else { Appended::Duplicate }).collect();
+                expected.extend(new.iter().map(|new| if *new { Kept::Stored } else { Kept::Duplicate }));
+                commit.answer(&appended, |_| ());
+            }
+            let mut got = Vec::new();
+            for (mut answer, (events, _)) in answers.into_iter().zip(&sizes) {
+                let kept = answer.try_recv().unwrap().unwrap();
+                prop_assert_eq!(kept.len(), *events);
+                got.extend(kept);
+            }
+            prop_assert_eq!(got, expected);
+            prop_assert_eq!(room.available_permits(), sizes.len());
+        }
+    }
+}

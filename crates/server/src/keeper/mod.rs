@@ -1,0 +1,226 @@
+//! The one writer: a thread that owns the store and alone changes the Model.
+//!
+//! Laws:
+//!
+//! 1. **Commit, then apply, then answer.** An acked event is durable, and in every answer given after the ack: whoever
+//!    has its ack and asks finds it. Applied before the commit, an answer could rest on an event that a crash takes
+//!    away; answered before it is applied, a sender could miss his own event.
+//! 2. **The Model is applied to in the order of commits**, so it is at every moment that of a prefix of the log.
+//! 3. **Waiting is bounded**, in events and in time. What does not fit is handed back, nothing of it kept.
+//! 4. **All that was taken is answered**, also when the process ends: the queue is drained before the thread does.
+//!
+//! Whatever has queued up while a commit was under way goes into the next one together, so one fsync serves many
+//! senders exactly when there are many, and a single one never waits for company.
+
+mod commit;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use milepost_ingest::{Accept, HandedBack, Kept, Submission};
+use milepost_model::{Event, Sealed};
+use milepost_store::{Appended, Effect, Store, StoreError};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::engine::{Engine, system_clock};
+use crate::health::Health;
+use commit::Commit;
+
+/// How much may wait, and how much goes into one commit.
+#[derive(Debug, Clone, Copy)]
+pub struct KeeperLimits {
+    /// Events that may wait to be committed.
+    pub queue_events: u32,
+    /// How long a submission waits for room in the queue before it is handed back.
+    pub queue_wait: Duration,
+    /// A commit takes no further submission once it has so many events.
+    pub commit_events: usize,
+    /// A commit takes at most so many submissions.
+    pub commit_submissions: usize,
+}
+
+impl Default for KeeperLimits {
+    fn default() -> Self {
+        Self {
+            queue_events: 100_000,
+            queue_wait: Duration::from_secs(2),
+            commit_events: 20_000,
+            commit_submissions: 1_000,
+        }
+    }
+}
+
+/// A submission on its way into a commit.
+struct Pending {
+    submission: Submission,
+    accepted: Instant,
+    answer: oneshot::Sender<Result<Vec<Kept>, HandedBack>>,
+    /// Its room in the queue, given back when it has been answered.
+    room: OwnedSemaphorePermit,
+}
+
+/// The way to the writer.
+pub struct Keeper {
+    limits: KeeperLimits,
+    room: Arc<Semaphore>,
+    /// None once the keeper is closed.
+    queue: Mutex<Option<mpsc::UnboundedSender<Pending>>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    health: Arc<Health>,
+}
+
+impl Keeper {
+    /// Starts the thread. `engine.model` must hold what is in the store; there is none where nobody asks for numbers.
+    pub fn start(
+        store: Box<dyn Store>,
+        engine: Option<Arc<Engine>>,
+        health: Arc<Health>,
+        limits: KeeperLimits,
+    ) -> std::io::Result<Arc<Self>> {
+        // Unbounded, because the permits bound it: in events, which differ in number from submission to submission.
+        let (queue, pending) = mpsc::unbounded_channel();
+        let writer = Writer { store, engine, health: Arc::clone(&health), limits };
+        let thread = thread::Builder::new().name("keeper".into()).spawn(move || writer.run(pending))?;
+        Ok(Arc::new(Self {
+            limits,
+            room: Arc::new(Semaphore::new(limits.queue_events as usize)),
+            queue: Mutex::new(Some(queue)),
+            thread: Mutex::new(Some(thread)),
+            health,
+        }))
+    }
+
+    /// Takes no more, commits and answers what is queued, and ends the thread. Blocks until then.
+    pub fn close(&self) {
+        drop(self.queue.lock().take());
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            self.health.fail("the keeper has failed");
+        }
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Vec<Kept>, HandedBack> {
+        // Taken before waiting for room: the thread does not end while a sender exists, so what gets in is answered.
+        let queue = self.queue.lock().clone().ok_or_else(|| unavailable("shutting down"))?;
+        let events = submission.events.len() + submission.rejected.len();
+        // One larger than the whole queue gets in when the queue is empty.
+        let permits = u32::try_from(events).unwrap_or(u32::MAX).clamp(1, self.limits.queue_events);
+        let room = Arc::clone(&self.room).acquire_many_owned(permits);
+        let Ok(Ok(room)) = tokio::time::timeout(self.limits.queue_wait, room).await else {
+            return Err(HandedBack::Busy { retry_after: Duration::from_secs(1) });
+        };
+        let (answer, answered) = oneshot::channel();
+        self.health.queue_events.fetch_add(events as u64, Relaxed);
+        if queue.send(Pending { submission, accepted: Instant::now(), answer, room }).is_err() {
+            self.health.queue_events.fetch_sub(events as u64, Relaxed);
+            return Err(unavailable("the keeper has failed"));
+        }
+        drop(queue);
+        answered.await.unwrap_or_else(|_| Err(unavailable("the keeper has failed")))
+    }
+}
+
+impl Accept for Keeper {
+    fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<Vec<Kept>, HandedBack>> {
+        Box::pin(self.submit(submission))
+    }
+}
+
+fn unavailable(reason: impl Into<String>) -> HandedBack {
+    HandedBack::Unavailable { reason: reason.into(), retry_after: Duration::from_secs(2) }
+}
+
+/// What the thread owns.
+struct Writer {
+    store: Box<dyn Store>,
+    engine: Option<Arc<Engine>>,
+    health: Arc<Health>,
+    limits: KeeperLimits,
+}
+
+impl Writer {
+    /// Until every sender is gone and the queue is empty.
+    fn run(mut self, mut pending: mpsc::UnboundedReceiver<Pending>) {
+        // Should anything in here panic, nobody must be sent here any more.
+        let _guard = FailOnPanic(Arc::clone(&self.health));
+        while let Some(first) = pending.blocking_recv() {
+            let commit = Commit::form(first, || pending.try_recv().ok(), &self.limits);
+            self.keep(commit);
+        }
+    }
+
+    /// Commits, applies, answers.
+    fn keep(&mut self, commit: Commit) {
+        let size = commit.size();
+        let started = Instant::now();
+        let result = self.store.append(&commit.events, &commit.rejected, system_clock());
+        self.health.queue_events.fetch_sub(size as u64, Relaxed);
+        match result {
+            Ok(appended) => {
+                self.health.commit_seconds.observe_duration(started.elapsed());
+                self.health.commit_events.observe(size as f64);
+                self.health.committed(system_clock());
+                self.apply(&commit.events, &appended);
+                commit.answer(&appended, |accepted| {
+                    self.health.freshness_seconds.observe_duration(accepted.elapsed());
+                });
+            }
+            Err(error) => {
+                self.health.commit_failures.fetch_add(1, Relaxed);
+                tracing::error!(%error, events = size, "commit failed; its events are handed back");
+                if matches!(error, StoreError::Corrupt(_)) {
+                    self.health.fail(format!("the store is damaged: {error}"));
+                }
+                commit.hand_back(&unavailable(error.to_string()));
+            }
+        }
+    }
+
+    fn apply(&self, events: &[Sealed], appended: &[Appended]) {
+        let conflicts =
+            appended.iter().filter(|a| matches!(a, Appended::Stored { conflict: true, .. })).count();
+        self.health.conflicts.fetch_add(conflicts as u64, Relaxed);
+        let Some(engine) = &self.engine else { return };
+        let winners: Vec<_> =
+            events.iter().zip(appended).filter_map(|(sealed, a)| winner(&sealed.event, a)).collect();
+        if winners.is_empty() {
+            return;
+        }
+        let mut model = engine.model.write();
+        for (event, replaced) in winners {
+            if let Some(replaced) = replaced {
+                model.remove(replaced);
+            }
+            model.insert(event);
+        }
+        drop(model);
+        engine.changed.send_modify(|commits| *commits += 1);
+    }
+}
+
+/// The event and the one it replaces, if it is the winner of its id now.
+fn winner<'a>(event: &'a Event, appended: &'a Appended) -> Option<(&'a Event, Option<&'a Event>)> {
+    match appended {
+        Appended::Stored { effect: Effect::Wins, .. } => Some((event, None)),
+        Appended::Stored { effect: Effect::Replaces(replaced), .. } => Some((event, Some(replaced))),
+        Appended::Stored { effect: Effect::Loses, .. } | Appended::Duplicate => None,
+    }
+}
+
+struct FailOnPanic(Arc<Health>);
+
+impl Drop for FailOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail("the keeper has failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
