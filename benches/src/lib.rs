@@ -36,9 +36,15 @@ fn thread_cpu() -> Option<f64> {
     Some(nanoseconds as f64 / 1e9)
 }
 
-/// The middle one; the upper of two.
+/// The middle one.
 pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    quantile(&figures, 0.5)
+}
+
+/// The figure at rank ⌈q·n⌉ of sorted ones.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
+    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
 }
