@@ -112,7 +112,7 @@ impl Config {
     /// Hex SHA-256 of its canonical form: equal digests, equal answers to equal events.
     pub fn digest(&self) -> String {
         let canonical = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::event::hex(&Sha256::digest(&canonical))
     }
 
     /// Whether deploys through this capability are on the golden path.

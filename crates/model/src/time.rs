@@ -202,7 +202,7 @@ impl Span {
     /// Its length in days, if that is whole, at least 1 and at most [`Span::MAX_DAYS`].
     pub fn whole_days(self) -> Result<u32, SpanError> {
         let days = self.0 / 86_400;
-        if self.0 % 86_400 != 0 || days == 0 || days > u64::from(Self::MAX_DAYS) {
+        if !self.0.is_multiple_of(86_400) || days == 0 || days > u64::from(Self::MAX_DAYS) {
             return Err(SpanError::NotDays(self.to_string()));
         }
         Ok(days as u32)

@@ -1,16 +1,16 @@
 //! Milepost: the library behind the one binary.
-pub mod engine;
-pub mod shutdown;
-pub mod serve;
-pub mod keeper;
-pub mod installation;
-pub mod import;
-pub mod config;
-pub mod cli;
 pub mod answers;
+pub mod cli;
+pub mod config;
+pub mod engine;
 pub mod exporter;
 pub mod health;
+pub mod import;
+pub mod installation;
+pub mod keeper;
 pub mod query;
 pub mod reference;
+pub mod serve;
+pub mod shutdown;
 #[cfg(test)]
 mod testing;

@@ -2,7 +2,7 @@
 //!
 //! The service is put together by hand instead of from the generated trait, for one reason: a generated one decodes a
 //! batch as a whole, so that one malformed event would take the others with it. Here a batch is read as a list of byte
-//! strings ([`raw`]), which is the same on the wire, and each event by itself.
+//! strings, which is the same on the wire, and each event by itself.
 
 mod raw;
 mod stream;

@@ -106,7 +106,7 @@ impl Keeping {
         match view.question.unit {
             Unit::Team => self.units(view, label, &view.existing_teams(), &view.model.adoption.teams, each),
             Unit::Service => {
-                self.units(view, label, &view.existing_services(), &view.model.adoption.services, each)
+                self.units(view, label, &view.existing_services(), &view.model.adoption.services, each);
             }
         }
     }

@@ -147,7 +147,7 @@ impl Model {
                 }
             }
             Body::SurveyInvited { respondent, .. } => {
-                self.survey(event, respondent.as_deref(), subject, None, turned)
+                self.survey(event, respondent.as_deref(), subject, None, turned);
             }
             Body::SurveyAnswered { respondent, score, .. } => {
                 self.survey(event, respondent.as_deref(), subject, Some(*score), turned);
@@ -204,7 +204,7 @@ impl Model {
                 live(&mut self.teams, team, place, Some(plain), turned);
             }
             (Body::TeamRetired, Subject { team: Some(team), .. }) => {
-                live(&mut self.teams, team, place, None, turned)
+                live(&mut self.teams, team, place, None, turned);
             }
             (Body::ServiceRegistered { owner, preexisting }, Subject { service: Some(service), .. }) => {
                 let named = owner.as_deref().map(|owner| self.team_names.intern(owner));

@@ -83,11 +83,6 @@ impl<S: Symbol> Names<S> {
     pub fn all(&self) -> impl Iterator<Item = S> + use<S> {
         (0..self.texts.len()).map(S::from_index)
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
 }
 
 /// What an event says it is about.

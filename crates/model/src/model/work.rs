@@ -17,11 +17,14 @@ pub struct Deployment {
     pub capability: Option<Capability>,
 }
 
+/// A successful deploy of a change: when, its event, and where to.
+pub type Shipment = (Timestamp, EventKey, Option<Environment>);
+
 /// Successful deploys.
 #[derive(Debug, Clone, Default)]
 pub struct Deployments {
     by_service: FxHashMap<Service, BTreeMap<Place, Deployment>>,
-    by_author: FxHashMap<(Service, Person), BTreeSet<(Timestamp, EventKey, Option<Environment>)>>,
+    by_author: FxHashMap<(Service, Person), BTreeSet<Shipment>>,
 }
 
 impl Deployments {
@@ -52,12 +55,7 @@ impl Deployments {
     }
 
     /// The deploys of a service with a change by `author`, at or after `from`.
-    pub fn by(
-        &self,
-        service: Service,
-        author: Person,
-        from: Timestamp,
-    ) -> impl Iterator<Item = (Timestamp, EventKey, Option<Environment>)> {
+    pub fn by(&self, service: Service, author: Person, from: Timestamp) -> impl Iterator<Item = Shipment> {
         let deploys = self.by_author.get(&(service, author));
         deploys.into_iter().flat_map(move |deploys| deploys.range((from, EventKey(0), None)..)).copied()
     }

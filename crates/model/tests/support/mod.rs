@@ -1,7 +1,14 @@
 //! Dense random histories: few names and few days, so that everything collides.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part"
+)]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use milepost_model::event::{Change, Deploy, DeployKind, Outcome};
 use milepost_model::metrics::{self, Metric};
@@ -209,7 +216,7 @@ pub fn everything(model: &Model) -> String {
                 }
                 let explained =
                     metrics::explain(model, &config, *metric, &selector, as_of, 0, 1_000).unwrap();
-                text += &format!("{:?}\n", explained.units);
+                writeln!(text, "{:?}", explained.units).unwrap();
             }
         }
     }

@@ -128,14 +128,24 @@ async fn what_queues_up_during_a_commit_is_the_next_one() {
     assert_eq!(f.health.freshness_seconds.read().count, 5);
 }
 
+/// While somebody reads the Model it cannot be written, so nothing may be acked either.
 #[tokio::test]
-async fn an_acked_event_is_in_the_model() {
+#[expect(clippy::await_holding_lock, reason = "that is what it is about")]
+async fn an_event_is_in_the_model_before_it_is_acked() {
     let f = keeper(KeeperLimits::default());
-    for id in 0..50 {
-        f.turns.send(Turn::Commit).unwrap();
-        f.keeper.submit(submission(id..id + 1)).await.unwrap();
-        assert_eq!(f.engine.model.read().events(), id as usize + 1);
+    let reading = f.engine.model.read();
+    let mut answer = f.queue(0..1).await;
+    f.turns.send(Turn::Commit).unwrap();
+    while f.health.last_commit().is_none() {
+        tokio::task::yield_now().await;
     }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+        assert!(futures::poll!(&mut answer).is_pending());
+    }
+    drop(reading);
+    assert_eq!(answer.await.unwrap().unwrap(), [Kept::Stored]);
+    assert_eq!(f.engine.model.read().events(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::{AdoptingUnit, Metric};
 use crate::answer::Ratio;
-use crate::config::Config;
+use crate::config::{CapabilityConfig, Config};
 use crate::metrics::Series;
 use crate::metrics::view::{Group, View};
 use crate::model::Model;
@@ -60,7 +60,8 @@ fn of_units<U: AdoptingUnit>(
     let (mut used, mut series) = (vec![0; days.words], Series::new());
     for capability in view.capabilities() {
         let name = view.model.capability_names.text(capability);
-        let all_eligible = view.config.capabilities.get(name).is_none_or(|c| c.everyone_is_eligible());
+        let all_eligible =
+            view.config.capabilities.get(name).is_none_or(CapabilityConfig::everyone_is_eligible);
         let mut using = Columns::new(days.words);
         let users = pairs.of(capability);
         for (index, unit) in users.days().units() {
