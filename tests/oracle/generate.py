@@ -373,7 +373,7 @@ class Generator:
             self.records.append((moved if moved is not None else instant, other))
         elif what == "conflict":
             # Kept to bodies whose canonical form leaves nothing to interpretation.
-            if ".survey." in record["context"]["type"] or ".capability.registered" in record["context"]["type"]:
+            if "-survey." in record["context"]["type"] or "-capability.registered" in record["context"]["type"]:
                 return
             moved, other = self.another_body(record)
             if other != record:

@@ -1,0 +1,91 @@
+//! The binary under test, and running it to its end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::checkout;
+
+/// The binary: `MILEPOST_BIN`, else the one of this checkout, built if it is not up to date.
+pub fn path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| std::env::var_os("MILEPOST_BIN").map_or_else(build, PathBuf::from))
+}
+
+fn build() -> PathBuf {
+    // Asking for the whole workspace, and for a test besides, makes cargo choose the features of dependencies as it does for
+    // `cargo test --workspace`: nothing is built twice.
+    let like_the_tests = ["--workspace", "--test", "doors"];
+    let output = Command::new(env!("CARGO"))
+        .current_dir(checkout())
+        .args(["build", "--bin", "milepost", "--message-format", "json-render-diagnostics"])
+        .args(like_the_tests)
+        .output()
+        .expect("cargo can be started");
+    assert!(output.status.success(), "milepost does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|message| message["target"]["name"] == "milepost" && message["executable"].is_string())
+        .and_then(|message| message["executable"].as_str().map(PathBuf::from))
+        .expect("cargo says where the binary is")
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code.
+    pub code: i32,
+    /// What it wrote to its output.
+    pub stdout: String,
+    /// What it said.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The output of a run that succeeded.
+    #[track_caller]
+    pub fn expect_success(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.stdout
+    }
+
+    /// The last line of the output, as JSON.
+    #[track_caller]
+    pub fn last_json(&self) -> Value {
+        let line = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// The binary, to be given arguments: `MILEPOST_*` variables are about the tests, and would configure it otherwise.
+pub fn command() -> Command {
+    let mut command = Command::new(path());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MILEPOST_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs `milepost` with these arguments.
+pub fn milepost<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Finished {
+    finish(command().args(arguments))
+}
+
+/// Runs any command to its end.
+pub fn finish(command: &mut Command) -> Finished {
+    finished(&command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
+/// A command that has run.
+pub fn finished(output: &Output) -> Finished {
+    Finished {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
