@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use milepost_model::Event;
+use milepost_model::event::hex;
 use sha2::Sha256;
 
 /// Makes pseudonyms: `p-` and the first 32 hex digits of HMAC-SHA256(key, name). The same name gives the same one as
@@ -23,17 +24,10 @@ impl Pseudonymizer {
 
     /// Replaces the name by its pseudonym.
     pub fn replace(&self, name: &mut String) {
-        use std::fmt::Write as _;
-
         let mut hash = self.keyed.clone();
         hash.update(name.as_bytes());
         let digest = hash.finalize().into_bytes();
-        name.clear();
-        name.push_str("p-");
-        for byte in &digest[..16] {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
+        *name = format!("p-{}", hex(&digest[..16]));
     }
 
     /// Replaces every person named in the event.

@@ -135,7 +135,7 @@ impl Serialize for Answer {
 pub struct Explanation {
     /// The definition of the metric.
     pub definition: &'static str,
-    /// The answers being explained.
+    /// The answers that the units of this page are about; all, if there is no unit on any page.
     pub answers: Vec<Answer>,
     /// Units on all pages.
     pub total: usize,

@@ -126,48 +126,48 @@ impl Limits {
 
     fn body(&self, event: &Event) -> Result<(), Refusal> {
         let content = &event.content;
-        let need = |field: &str, value: &Option<String>| match value {
+        let need = |field: &str, value: Option<&String>| match value {
             Some(_) => Ok(()),
             None => Err(missing(field, content.body.type_name())),
         };
         match &content.body {
-            Body::TeamRegistered | Body::TeamRetired => need("team", &content.team),
+            Body::TeamRegistered | Body::TeamRetired => need("team", content.team.as_ref()),
             Body::ServiceRegistered { owner, .. } => {
-                need("service", &content.service)?;
+                need("service", content.service.as_ref())?;
                 self.name("body.owner", owner.as_ref())
             }
-            Body::ServiceRetired => need("service", &content.service),
+            Body::ServiceRetired => need("service", content.service.as_ref()),
             Body::ServiceRemoved { environment } => {
-                need("service", &content.service)?;
+                need("service", content.service.as_ref())?;
                 self.name("body.environment", environment.as_ref())
             }
             Body::CapabilityRegistered { .. } | Body::CapabilityRetired | Body::CapabilityUsed => {
-                need("capability", &content.capability)
+                need("capability", content.capability.as_ref())
             }
             Body::InteractionStarted { interaction_id }
             | Body::InteractionFinished { interaction_id, .. } => interaction_id
                 .as_ref()
                 .map_or(Ok(()), |id| text("body.interaction_id", id, self.identity_bytes)),
             Body::Deployed(deploy) => {
-                need("service", &content.service)?;
-                need("body.environment", &deploy.environment)?;
+                need("service", content.service.as_ref())?;
+                need("body.environment", deploy.environment.as_ref())?;
                 self.name("body.environment", deploy.environment.as_ref())?;
                 self.name("body.artifact_id", deploy.artifact_id.as_ref())?;
                 self.changes(&deploy.changes)
             }
             Body::OnboardingStarted => {
-                need("service", &content.service)?;
-                need("actor", &content.actor)
+                need("service", content.service.as_ref())?;
+                need("actor", content.actor.as_ref())
             }
             Body::SurveyInvited { survey, respondent } => {
                 self.name("body.survey", survey.as_ref())?;
                 self.name("body.respondent", respondent.as_ref())?;
-                need("body.respondent", &respondent.clone().or_else(|| content.actor.clone()))
+                need("body.respondent", respondent.as_ref().or(content.actor.as_ref()))
             }
             Body::SurveyAnswered { survey, respondent, score } => {
                 self.name("body.survey", survey.as_ref())?;
                 self.name("body.respondent", respondent.as_ref())?;
-                need("body.respondent", &respondent.clone().or_else(|| content.actor.clone()))?;
+                need("body.respondent", respondent.as_ref().or(content.actor.as_ref()))?;
                 if *score > 10 {
                     let message = format!("{score} is not a score: a whole number from 0 to 10 is");
                     return Err(Refusal::new(Reason::OutOfRange, "body.score", message));
@@ -189,8 +189,12 @@ impl Limits {
             return Err(Refusal::new(Reason::TooLong, "body.changes", message));
         }
         for (index, change) in changes.iter().enumerate() {
-            self.name(&format!("body.changes[{index}].id"), change.id.as_ref())?;
-            self.name(&format!("body.changes[{index}].author"), change.author.as_ref())?;
+            for (name, value) in [("id", &change.id), ("author", &change.author)] {
+                self.name(name, value.as_ref()).map_err(|refusal| Refusal {
+                    field: format!("body.changes[{index}].{name}"),
+                    ..refusal
+                })?;
+            }
         }
         Ok(())
     }

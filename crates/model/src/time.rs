@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Add;
 use std::str::FromStr;
 
+use jiff::civil::Date;
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -80,18 +82,16 @@ pub enum TimestampError {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// RFC 3339 with an offset; digits past the microsecond are cut.
+    /// RFC 3339 with an offset; digits past the microsecond are cut. Read in pieces, because `jiff::Timestamp` ends a
+    /// day before the year 9999 does: what is written must read back.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        match text.parse::<jiff::Timestamp>() {
-            Ok(instant) => {
-                let micros = instant.as_nanosecond().div_euclid(1_000);
-                i64::try_from(micros).ok().and_then(Self::from_micros).ok_or(TimestampError::Unparsable)
-            }
-            Err(_) if text.contains(['T', 't', ' ']) && text.parse::<jiff::civil::DateTime>().is_ok() => {
-                Err(TimestampError::NoOffset)
-            }
-            Err(_) => Err(TimestampError::Unparsable),
-        }
+        let pieces = Pieces::parse(text).map_err(|_| TimestampError::Unparsable)?;
+        let time = pieces.time().ok_or(TimestampError::Unparsable)?;
+        let offset = pieces.to_numeric_offset().ok_or(TimestampError::NoOffset)?;
+        let [h, m, s] = [time.hour(), time.minute(), time.second()].map(i64::from);
+        let seconds = h * 3_600 + m * 60 + s - i64::from(offset.seconds());
+        let micros = seconds * MICROS_PER_SECOND + i64::from(time.subsec_nanosecond()) / 1_000;
+        Self::from_micros(Day::of(pieces.date()).start().0 + micros).ok_or(TimestampError::Unparsable)
     }
 }
 
@@ -103,6 +103,10 @@ impl Day {
     /// From days since 1970-01-01.
     pub fn from_number(days: i32) -> Self {
         Self(days)
+    }
+
+    fn of(date: Date) -> Self {
+        Self((date - jiff::civil::date(1970, 1, 1)).get_days())
     }
 
     /// Days since 1970-01-01.
@@ -147,13 +151,11 @@ impl FromStr for Day {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let date: jiff::civil::Date = text.parse().map_err(|_| SpanError::NotADay(text.to_owned()))?;
+        let date: Date = text.parse().map_err(|_| SpanError::NotADay(text.to_owned()))?;
         if text.len() != 10 || date.year() < 1 {
             return Err(SpanError::NotADay(text.to_owned()));
         }
-        let epoch = jiff::civil::date(1970, 1, 1);
-        let days = (date - epoch).get_days();
-        Ok(Self(days))
+        Ok(Self::of(date))
     }
 }
 
@@ -279,7 +281,25 @@ mod tests {
     fn a_time_without_an_offset_is_told_from_nonsense() {
         assert_eq!("2020-03-01T01:30:00".parse::<Timestamp>(), Err(TimestampError::NoOffset));
         assert_eq!("2020-03-01".parse::<Timestamp>(), Err(TimestampError::Unparsable));
-        assert_eq!("yesterday".parse::<Timestamp>(), Err(TimestampError::Unparsable));
+        for text in [
+            "yesterday",
+            "2020-03-01T01:30:00Z!",
+            "2020-03-01T25:30:00Z",
+            "2020-02-30T01:30:00Z",
+            "2020-03-01Z",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError::Unparsable), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_instant_reads_back_from_the_first_to_the_last() {
+        for at in [Timestamp::MIN, Timestamp(-1), Timestamp(0), Timestamp::MAX] {
+            assert_eq!(at.to_string().parse(), Ok(at), "{at}");
+        }
+        for beyond in ["10000-01-01T00:00:00Z", "9999-12-31T23:30:00-01:00", "0001-01-01T00:30:00+01:00"] {
+            assert_eq!(beyond.parse::<Timestamp>(), Err(TimestampError::Unparsable), "{beyond}");
+        }
     }
 
     #[test]

@@ -39,6 +39,11 @@ const PENDING_RESETS: usize = 20;
 const PROVOKED_RESETS: usize = 1_024;
 /// Bytes of the headers of a request.
 const HEADER_BYTES: u32 = 16 * 1024;
+/// Bytes a peer may send ahead of what is read, on one stream and on all of a connection. The latter is also what h2 allows
+/// small frames by: it takes a peer that sends more of them than half of it pays for as hostile, and a stream of small
+/// batches is none.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// After this silence a connection is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -160,7 +165,8 @@ async fn serve(
         .http2_max_local_error_reset_streams(Some(PROVOKED_RESETS))
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_adaptive_window(Some(true))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .add_routes(routes)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
         .await

@@ -95,6 +95,21 @@ fn what_cannot_be_done_is_said_in_a_line() {
 }
 
 #[test]
+fn an_import_that_failed_does_not_wait_for_more_input() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_milepost"))
+        .args(["import", "--server", "http://127.0.0.1:1", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut open = child.stdin.take().unwrap();
+    // More than a batch. The rest may meet a closed pipe: the import may have failed by then.
+    let _ = open.write_all(format!("{GOOD}\n").repeat(3_000).as_bytes());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    drop(open);
+}
+
+#[test]
 fn a_right_configuration_has_a_digest() {
     let output = milepost(&["check"], "");
     assert_eq!(output.status.code(), Some(0));

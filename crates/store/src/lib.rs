@@ -108,3 +108,10 @@ pub struct Sizes {
     /// Bytes on disk.
     pub bytes: u64,
 }
+
+impl Sizes {
+    /// Versions that win: one for each event.
+    pub fn winners(&self) -> u64 {
+        self.versions.saturating_sub(self.superseded)
+    }
+}

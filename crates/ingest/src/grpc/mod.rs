@@ -42,6 +42,7 @@ impl IngestService {
     }
 
     async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
+        // Of requests. Answers are bounded by the events of a batch, and what is kept must be told.
         let most = Some(self.intake.limits().body_bytes);
         match request.uri().path() {
             "/milepost.v1.IngestService/Publish" => {
@@ -50,7 +51,7 @@ impl IngestService {
                     let intake = Arc::clone(&self.intake);
                     async move { publish(&intake, request.into_inner().events).await }
                 });
-                Grpc::new(codec).apply_max_message_size_config(most, most).unary(publish, request).await
+                Grpc::new(codec).apply_max_message_size_config(most, None).unary(publish, request).await
             }
             "/milepost.v1.IngestService/PublishStream" => {
                 let codec = Codec::<pb::PublishStreamResponse, RawBatch>::default();
@@ -59,7 +60,7 @@ impl IngestService {
                         stream::answers(Arc::clone(&self.intake), request.into_inner(), self.closing.clone());
                     std::future::ready(Ok(Response::new(answers)))
                 });
-                Grpc::new(codec).apply_max_message_size_config(most, most).streaming(publish, request).await
+                Grpc::new(codec).apply_max_message_size_config(most, None).streaming(publish, request).await
             }
             _ => Status::unimplemented("no such method of milepost.v1.IngestService").into_http(),
         }

@@ -126,6 +126,18 @@ async fn batches_that_are_none_are_refused_as_a_whole() {
     assert_eq!(door.publish(vec![event(&used("1"))]).await.unwrap().len(), 1);
 }
 
+/// What is kept must be told, also where the answer is longer than a request may be.
+#[tokio::test]
+async fn a_long_answer_to_a_short_batch_is_given() {
+    let door = door(DoorLimits { body_bytes: 200, ..DoorLimits::default() }).await;
+    let results = door.publish(vec![pb::Event::default(); 50]).await.unwrap();
+    assert!(results.iter().all(|result| word(result) == "missing"));
+    let (batches, mut answers) = door.stream().await;
+    let events = vec![pb::Event::default(); 50];
+    batches.send(pb::PublishStreamRequest { sequence: 1, events }).await.unwrap();
+    assert_eq!(answers.next().await.unwrap().unwrap().results.len(), 50);
+}
+
 #[tokio::test]
 async fn what_cannot_be_kept_is_handed_back_with_a_time() {
     let door = door(DoorLimits::default()).await;

@@ -51,9 +51,9 @@ impl Encoding {
             return Ok(body);
         }
         let mut plain = Vec::new();
-        MultiGzDecoder::new(&*body).take(most as u64 + 1).read_to_end(&mut plain).map_err(|error| {
-            Error::Unreadable(format!("the body is not gzip, as Content-Encoding says: {error}"))
-        })?;
+        MultiGzDecoder::new(&*body).take((most as u64).saturating_add(1)).read_to_end(&mut plain).map_err(
+            |error| Error::Unreadable(format!("the body is not gzip, as Content-Encoding says: {error}")),
+        )?;
         if plain.len() > most { Err(Error::TooLarge { most }) } else { Ok(plain.into()) }
     }
 }

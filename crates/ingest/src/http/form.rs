@@ -1,6 +1,9 @@
 //! In which form a request brings its events.
 
+use std::fmt;
+
 use axum::http::{HeaderMap, header};
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::Error;
@@ -46,27 +49,61 @@ impl Form {
         }
     }
 
-    /// Takes a body apart. Each event is read later and by itself.
-    pub(super) fn split<'a>(&'a self, body: &'a [u8]) -> Result<Vec<Sent<'a>>, Error> {
+    /// Takes a body apart, if it holds at most `most` events. Each event is read later and by itself.
+    pub(super) fn split<'a>(&'a self, body: &'a [u8], most: usize) -> Result<Vec<Sent<'a>>, Error> {
         match self {
-            Self::OneOrMany if body.trim_ascii_start().starts_with(b"[") => Self::Many.split(body),
+            Self::OneOrMany if body.trim_ascii_start().starts_with(b"[") => Self::Many.split(body, most),
             Self::OneOrMany | Self::One => {
                 let event: &RawValue = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
                 Ok(vec![Sent::Json(event.get().as_bytes())])
             }
-            Self::Many => {
-                let events: Vec<&RawValue> =
-                    serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-                Ok(events.into_iter().map(|event| Sent::Json(event.get().as_bytes())).collect())
-            }
-            Self::Lines => Ok(body
-                .split(|byte| *byte == b'\n')
-                .map(<[u8]>::trim_ascii)
-                .filter(|line| !line.is_empty())
-                .map(Sent::Json)
-                .collect()),
+            Self::Many => array(body, most),
+            Self::Lines => lines(body, most),
             Self::Binary(attributes) => Ok(vec![Sent::Binary { attributes, data: body }]),
         }
+    }
+}
+
+fn lines(body: &[u8], most: usize) -> Result<Vec<Sent<'_>>, Error> {
+    let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    // Counted before they are gathered: a body of empty objects would become many times as large.
+    within(lines().count(), most)?;
+    Ok(lines().map(Sent::Json).collect())
+}
+
+fn array(body: &[u8], most: usize) -> Result<Vec<Sent<'_>>, Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let items = json.deserialize_seq(Items { most }).and_then(|items| json.end().map(|()| items));
+    let (events, count) = items.map_err(|error| unreadable(&error))?;
+    within(count, most)?;
+    Ok(events)
+}
+
+fn within(events: usize, most: usize) -> Result<(), Error> {
+    if events > most { Err(Error::TooMany { events, most }) } else { Ok(()) }
+}
+
+/// The items of an array, and how many there are: beyond `most` they are only counted.
+struct Items {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Items {
+    type Value = (Vec<Sent<'de>>, usize);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let (mut events, mut count) = (Vec::new(), 0);
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            count += 1;
+            if count <= self.most {
+                events.push(Sent::Json(item.get().as_bytes()));
+            }
+        }
+        Ok((events, count))
     }
 }
 

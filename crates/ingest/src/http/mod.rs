@@ -53,12 +53,8 @@ async fn take(intake: &Arc<Intake>, headers: &HeaderMap, body: Body) -> Result<V
 fn prepare(intake: &Intake, form: &Form, encoding: Encoding, body: Bytes) -> Result<Prepared, Error> {
     let limits = intake.limits();
     let body = encoding.decode(body, limits.body_bytes)?;
-    let events = form.split(&body)?;
-    match events.len() {
-        0 => Err(Error::Empty),
-        n if n > limits.batch_events => Err(Error::TooMany { events: n, most: limits.batch_events }),
-        _ => Ok(intake.prepare(Door::Http, events)),
-    }
+    let events = form.split(&body, limits.batch_events)?;
+    if events.is_empty() { Err(Error::Empty) } else { Ok(intake.prepare(Door::Http, events)) }
 }
 
 /// What became of a batch.

@@ -11,8 +11,8 @@ use crate::model::Model;
 use crate::question::{AsOf, Dimension, Question, QuestionError, Selector};
 use crate::time::Day;
 
-/// At most so many answers to one question over a range of days.
-const MAX_ANSWERS: usize = 2_000_000;
+/// At most so many answers to one question: what a process can hold many times over, and more than anyone reads.
+const MAX_ANSWERS: usize = 100_000;
 
 /// The answers as of one moment, by labels.
 pub fn query(
@@ -23,7 +23,9 @@ pub fn query(
     as_of: AsOf,
 ) -> Result<Vec<Answer>, QuestionError> {
     let question = read(config, metric, selector)?;
-    Ok(Asked { model, config, metric, question: &question }.answers(as_of))
+    let asked = Asked { model, config, metric, question: &question };
+    asked.within_limit(as_of, 1)?;
+    Ok(asked.answers(as_of))
 }
 
 /// The answers as of every `step`-th day from `from` to `to`, both included, by labels and then by day.
@@ -45,34 +47,19 @@ pub fn query_range(
     }
     let asked = Asked { model, config, metric, question: &question };
     let days = (0..).map(|n: i64| from.plus(n * i64::from(step))).take_while(|day| *day <= to);
+    let days: Vec<Day> = days.collect();
+    asked.within_limit(AsOf::Day(to), days.len())?;
     if let Some(series) = metric.series(model, config, &question, from, to) {
-        let days: Vec<Day> = days.collect();
-        within_limit(series.len() * days.len())?;
         return Ok(asked.answers_of(series, from, &days));
     }
     let mut by_labels: BTreeMap<Labels, Vec<Answer>> = BTreeMap::new();
-    let mut count = 0;
-    for day in days {
-        let answers = asked.answers(AsOf::Day(day));
-        count += answers.len();
-        within_limit(count)?;
-        for answer in answers {
-            by_labels.entry(answer.labels.clone()).or_default().push(answer);
-        }
+    for answer in days.into_iter().flat_map(|day| asked.answers(AsOf::Day(day))) {
+        by_labels.entry(answer.labels.clone()).or_default().push(answer);
     }
     Ok(by_labels.into_values().flatten().collect())
 }
 
-fn within_limit(answers: usize) -> Result<(), QuestionError> {
-    if answers <= MAX_ANSWERS {
-        return Ok(());
-    }
-    let message =
-        format!("more than {MAX_ANSWERS} answers: take a longer step, a shorter range or fewer groups");
-    Err(QuestionError::new("step", message))
-}
-
-/// Units `offset` … `offset + limit` behind the answers as of one moment.
+/// Units `offset` … `offset + limit` behind the answers as of one moment, and those answers that they are about.
 pub fn explain(
     model: &Model,
     config: &Config,
@@ -83,7 +70,9 @@ pub fn explain(
     limit: usize,
 ) -> Result<Explanation, QuestionError> {
     let question = read(config, metric, selector)?;
-    let answers = Asked { model, config, metric, question: &question }.answers(as_of);
+    let asked = Asked { model, config, metric, question: &question };
+    asked.within_limit(as_of, 1)?;
+    let mut answers = asked.answers(as_of);
     let view = View::new(metric, model, config, &question, as_of.instant());
     let withheld: Vec<&Labels> =
         answers.iter().filter(|a| a.notes.contains(&Note::Withheld)).map(|a| &a.labels).collect();
@@ -107,7 +96,10 @@ pub fn explain(
         part: case.class.part,
         events: metric.evidence(&view, &case),
     });
-    let units = units.collect();
+    let units: Vec<ExplainedUnit> = units.collect();
+    if total > 0 {
+        answers.retain(|answer| units.iter().any(|unit| unit.labels == answer.labels));
+    }
     Ok(Explanation { definition: metric.spec().definition, answers, total, units })
 }
 
@@ -133,6 +125,21 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether there are few enough answers as of `days` days, by the groups there are as of the last.
+    fn within_limit(&self, last: AsOf, days: usize) -> Result<(), QuestionError> {
+        let view = View::new(self.metric, self.model, self.config, self.question, last.instant());
+        let answers = view.groups().len().saturating_mul(days);
+        if answers <= MAX_ANSWERS {
+            return Ok(());
+        }
+        let (field, way) =
+            if days > 1 { ("step", "a larger step, a shorter range, or ") } else { ("by", "") };
+        let message = format!(
+            "there would be {answers} answers, at most {MAX_ANSWERS} are given: take {way}only one capability, team or service"
+        );
+        Err(QuestionError::new(field, message))
+    }
+
     fn answers(&self, as_of: AsOf) -> Vec<Answer> {
         let spec = self.metric.spec();
         // A filter shows one row of the breakdown along it: what is withheld there must be withheld here.

@@ -1,7 +1,7 @@
 //! On which days which unit used which capability: bits derived from the traces and the owners of services.
 //!
 //! The bits of a pair are a function of the facts alone. A new use sets a bit; whatever could clear one (a use taken
-//! away, an owner that changes) computes the pair again.
+//! away, an owner that changes) computes again what it could clear.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -51,6 +51,16 @@ impl<U: Symbol> Users<U> {
         } else {
             self.days.insert(index, at.day());
         }
+    }
+
+    /// The uses of the unit on this day are these and no others.
+    fn set_day(&mut self, unit: U, day: Day, uses: Early) {
+        let index = self.days.unit(unit);
+        self.days.remove(index, day);
+        if let Some(early) = self.early.get_mut(&unit) {
+            early.retain(|(at, _)| at.day() != day);
+        }
+        uses.into_iter().for_each(|(at, known)| self.used(unit, at, known));
     }
 
     fn forget(&mut self, unit: U) {
@@ -179,22 +189,20 @@ impl Adoption {
         }
     }
 
-    /// A use was taken away: computes its pairs again.
+    /// A use was taken away: computes its pairs again, of that day alone, for corrections come by the thousand.
     pub fn unused(&mut self, subject: Subject, at: Timestamp, services: &Lives<Service>, traces: &Traces) {
         let Some(capability) = subject.capability else { return };
+        let (day, from, to) = (at.day(), at.day().start(), at.day().end());
         if let Some(service) = subject.service {
             let facts = Facts { traces, services, adoption: self };
-            let still =
-                !service.uses(facts, capability, at.day().start(), at.day().end(), at.day().end()).is_empty();
-            if !still {
-                let days = &mut self.services.of_mut(capability).days;
-                let unit = days.unit(service);
-                days.remove(unit, at.day());
-            }
+            let left = service.uses(facts, capability, from, to, to);
+            let left = left.into_iter().map(|(at, _)| (at, at)).collect();
+            self.services.of_mut(capability).set_day(service, day, left);
         }
         let owner = || owner_when_known(services.of(subject.service?), at).map(|(team, _)| team);
         if let Some(team) = subject.team.or_else(owner) {
-            self.compute(team, capability, services, traces);
+            let left = self.uses_when_known(team, capability, (from, to), services, traces);
+            self.teams.of_mut(capability).set_day(team, day, left);
         }
     }
 
@@ -217,20 +225,34 @@ impl Adoption {
     }
 
     fn compute(&mut self, team: Team, capability: Capability, services: &Lives<Service>, traces: &Traces) {
-        let mut uses: Early = Vec::new();
-        for trace in traces.of_team(team).filter(|trace| trace.subject.capability == Some(capability)) {
-            uses.extend(trace.uses.iter().map(|(at, _)| (*at, *at)));
-        }
-        for service in self.services_of(team) {
-            let unnamed = Subject { team: None, service: Some(service), capability: Some(capability) };
-            for (at, _) in traces.get(unnamed).into_iter().flat_map(|trace| &trace.uses) {
-                let owner = owner_when_known(services.of(service), *at).filter(|(owner, _)| *owner == team);
-                uses.extend(owner.map(|(_, known)| (*at, known)));
-            }
-        }
+        let ever = (Timestamp::MIN, Timestamp::MAX);
+        let uses = self.uses_when_known(team, capability, ever, services, traces);
         let users = self.teams.of_mut(capability);
         users.forget(team);
         uses.into_iter().for_each(|(at, known)| users.used(team, at, known));
+    }
+
+    /// The uses by a team once all is known, of a span whose end is not included.
+    fn uses_when_known(
+        &self,
+        team: Team,
+        capability: Capability,
+        (from, to): (Timestamp, Timestamp),
+        services: &Lives<Service>,
+        traces: &Traces,
+    ) -> Early {
+        let mut uses: Early = Vec::new();
+        for trace in traces.of_team(team).filter(|trace| trace.subject.capability == Some(capability)) {
+            uses.extend(trace.uses_between(from, to).map(|(at, _)| (at, at)));
+        }
+        for service in self.services_of(team) {
+            let unnamed = Subject { team: None, service: Some(service), capability: Some(capability) };
+            for (at, _) in traces.get(unnamed).into_iter().flat_map(|trace| trace.uses_between(from, to)) {
+                let owner = owner_when_known(services.of(service), at).filter(|(owner, _)| *owner == team);
+                uses.extend(owner.map(|(_, known)| (at, known)));
+            }
+        }
+        uses
     }
 }
 

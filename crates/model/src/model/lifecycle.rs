@@ -93,6 +93,15 @@ impl Life {
         self.registrations().filter_map(|(place, registration)| Some((place.at, registration.owner?)))
     }
 
+    /// The owner named last before `place`, which is that of a registration.
+    pub fn owner_named_before(&self, place: &Place) -> Option<Team> {
+        let mut earlier = self.turns.range(..(place.at, true, place.clone())).rev();
+        earlier.find_map(|(_, turn)| match turn {
+            Turn::Registered(registration) => registration.owner,
+            Turn::Retired => None,
+        })
+    }
+
     /// The owner of what happened at `at`, as far as is known at `seen`: the team of the latest registration at or
     /// before, or, where all are later, of the earliest.
     pub fn owner(&self, at: Timestamp, seen: Timestamp) -> Option<Team> {

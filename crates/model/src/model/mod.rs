@@ -114,9 +114,8 @@ impl Model {
             service: content.service.as_deref().map(|name| self.service_names.intern(name)),
             capability: content.capability.as_deref().map(|name| self.capability_names.intern(name)),
         };
-        let place = self.place(event);
         if content.body != Body::Retracted && !content.body.is_retirement() {
-            self.mention(subject, is_use(&content.body), &place, turned);
+            self.mention(subject, is_use(&content.body), event, turned);
         }
         match &content.body {
             Body::TeamRegistered
@@ -124,22 +123,22 @@ impl Model {
             | Body::ServiceRegistered { .. }
             | Body::ServiceRetired
             | Body::CapabilityRegistered { .. }
-            | Body::CapabilityRetired => self.live(event, subject, place, turned),
+            | Body::CapabilityRetired => self.live(event, subject, turned),
             Body::InteractionStarted { interaction_id } => {
-                self.interact(event, interaction_id.as_deref(), subject, place, None, turned);
+                self.interact(event, interaction_id.as_deref(), subject, None, turned);
             }
             Body::InteractionFinished { interaction_id, outcome, assisted, .. } => {
                 let ending = Ending { outcome: *outcome, assisted: *assisted != Some(false) };
-                self.interact(event, interaction_id.as_deref(), subject, place, Some(ending), turned);
+                self.interact(event, interaction_id.as_deref(), subject, Some(ending), turned);
             }
             Body::Deployed(deploy) => {
                 if let (Some(service), true) = (subject.service, deploy.succeeded()) {
-                    self.deploy(service, deploy, content.actor.as_deref(), subject, place, turned);
+                    self.deploy(event, service, deploy, subject, turned);
                 }
             }
             Body::OnboardingStarted => {
                 if let (Some(actor), Some(service)) = (content.actor.as_deref(), subject.service) {
-                    let person = self.person_names.intern(actor);
+                    let (person, place) = (self.person_names.intern(actor), self.place(event));
                     match turned {
                         Turned::In => self.starts.insert(person, service, place, subject.team),
                         Turned::Out => self.starts.remove(person, service, &place),
@@ -174,24 +173,26 @@ impl Model {
         source
     }
 
-    fn mention(&mut self, subject: Subject, is_use: bool, place: &Place, turned: Turned) {
+    fn mention(&mut self, subject: Subject, is_use: bool, event: &Event, turned: Turned) {
+        let (at, key) = (event.at(), event.id.key());
         match turned {
             Turned::In => {
-                self.traces.insert(subject, is_use, place.at, place.key());
+                self.traces.insert(subject, is_use, at, key);
                 if is_use {
-                    self.adoption.used(subject, place.at, &self.services);
+                    self.adoption.used(subject, at, &self.services);
                 }
             }
             Turned::Out => {
-                self.traces.remove(subject, is_use, place.at, place.key());
+                self.traces.remove(subject, is_use, at, key);
                 if is_use {
-                    self.adoption.unused(subject, place.at, &self.services, &self.traces);
+                    self.adoption.unused(subject, at, &self.services, &self.traces);
                 }
             }
         }
     }
 
-    fn live(&mut self, event: &Event, subject: Subject, place: Place, turned: Turned) {
+    fn live(&mut self, event: &Event, subject: Subject, turned: Turned) {
+        let place = self.place(event);
         let plain = Registration {
             owner: None,
             team: subject.team,
@@ -210,12 +211,14 @@ impl Model {
                 let named = owner.as_deref().map(|owner| self.team_names.intern(owner));
                 if named.is_some() {
                     let as_owner = Subject { team: named, service: None, capability: None };
-                    self.mention(as_owner, false, &place, turned);
+                    self.mention(as_owner, false, event, turned);
                 }
                 let owner = named.or(subject.team);
                 let registration = Registration { owner, preexisting: *preexisting, ..plain };
+                let before = self.services.of(service).owner_named_before(&place);
                 live(&mut self.services, service, place, Some(registration), turned);
-                if let Some(owner) = owner {
+                // An owner named once more, as catalogs do daily, owns nothing more.
+                if let Some(owner) = owner.filter(|owner| before != Some(*owner)) {
                     self.adoption.reown(service, owner, &self.services, &self.traces);
                 }
             }
@@ -242,10 +245,10 @@ impl Model {
         event: &Event,
         id: Option<&str>,
         subject: Subject,
-        place: Place,
         ending: Option<Ending>,
         turned: Turned,
     ) {
+        let place = self.place(event);
         let id = (place.source.clone(), id.unwrap_or(&event.id.id).into());
         match turned {
             Turned::In => self.interactions.insert(id, place, subject, ending),
@@ -253,23 +256,16 @@ impl Model {
         }
     }
 
-    fn deploy(
-        &mut self,
-        service: Service,
-        deploy: &Deploy,
-        actor: Option<&str>,
-        subject: Subject,
-        place: Place,
-        turned: Turned,
-    ) {
+    fn deploy(&mut self, event: &Event, service: Service, deploy: &Deploy, subject: Subject, turned: Turned) {
         let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
         let deployment = Deployment { environment, capability: subject.capability };
         let mut authors: Vec<_> =
             deploy.changes.iter().filter_map(|change| change.author.as_deref()).collect();
         if deploy.changes.is_empty() {
-            authors.extend(actor);
+            authors.extend(event.content.actor.as_deref());
         }
         let authors: Vec<_> = authors.into_iter().map(|name| self.person_names.intern(name)).collect();
+        let place = self.place(event);
         match turned {
             Turned::In => self.deployments.insert(service, place, deployment, &authors),
             Turned::Out => self.deployments.remove(service, &place, deployment, &authors),

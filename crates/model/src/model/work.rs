@@ -30,18 +30,19 @@ pub struct Deployments {
 impl Deployments {
     /// Adds a deploy whose changes are by `authors`.
     pub fn insert(&mut self, service: Service, place: Place, deployment: Deployment, authors: &[Person]) {
+        let shipment = (place.at, place.key(), deployment.environment);
         for author in authors {
-            let deploys = self.by_author.entry((service, *author)).or_default();
-            deploys.insert((place.at, place.key(), deployment.environment));
+            self.by_author.entry((service, *author)).or_default().insert(shipment);
         }
         self.by_service.entry(service).or_default().insert(place, deployment);
     }
 
     /// Takes it away again.
     pub fn remove(&mut self, service: Service, place: &Place, deployment: Deployment, authors: &[Person]) {
+        let shipment = (place.at, place.key(), deployment.environment);
         for author in authors {
             if let Some(deploys) = self.by_author.get_mut(&(service, *author)) {
-                deploys.remove(&(place.at, place.key(), deployment.environment));
+                deploys.remove(&shipment);
             }
         }
         if let Some(deploys) = self.by_service.get_mut(&service) {

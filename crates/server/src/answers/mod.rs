@@ -10,6 +10,7 @@ mod source;
 pub mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use milepost_model::{Answer, QuestionError, metrics};
 use tokio::sync::Semaphore;
@@ -19,6 +20,9 @@ pub use explained::{EventRef, Explained, MAX_EVENTS, PageRequest, Unit, explain}
 pub use source::Source;
 
 use crate::engine::Engine;
+
+/// How long a question waits for its turn before its asker is sent away, and after how long to ask again.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +38,9 @@ pub enum AskError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// Too many long questions are being answered.
+    #[error("too many questions are being answered; ask again later")]
+    Busy,
     /// The question is fine, but it could not be answered.
     #[error("{0}")]
     Failed(String),
@@ -50,7 +57,7 @@ impl AskError {
         match self {
             Self::Unknown(_) => Some("metric"),
             Self::Bad { field, .. } => Some(field),
-            Self::Failed(_) => None,
+            Self::Busy | Self::Failed(_) => None,
         }
     }
 
@@ -58,6 +65,7 @@ impl AskError {
     pub fn message(&self) -> &str {
         match self {
             Self::Unknown(message) | Self::Failed(message) | Self::Bad { message, .. } => message,
+            Self::Busy => "too many questions are being answered; ask again later",
         }
     }
 }
@@ -95,7 +103,8 @@ pub async fn computing_within<T: Send + 'static>(
     engine: Arc<Engine>,
     work: impl FnOnce(&Engine) -> Result<T, AskError> + Send + 'static,
 ) -> Result<T, AskError> {
-    let permit = room.acquire_owned().await.map_err(|closed| AskError::Failed(closed.to_string()))?;
+    let permit = tokio::time::timeout(PATIENCE, room.acquire_owned()).await.map_err(|_| AskError::Busy)?;
+    let permit = permit.map_err(|closed| AskError::Failed(closed.to_string()))?;
     let computed = tokio::task::spawn_blocking(move || {
         // Held by the work, not by its caller: a caller that goes away does not make room for another.
         let _permit = permit;

@@ -1,8 +1,7 @@
 //! Page tokens. A token says where the next page begins, which question it belongs to, and the moment the question was
 //! asked as of, so that all pages of a question about *now* are about the same now. It is opaque to its bearer.
 
-use std::fmt::Write as _;
-
+use milepost_model::event::hex;
 use milepost_model::{AsOf, Day, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -51,10 +50,7 @@ impl Token {
         bytes.push(kind);
         bytes.extend(moment.to_be_bytes());
         bytes.extend(self.offset.to_be_bytes());
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&bytes)
     }
 
     fn decode(text: &str) -> Option<Self> {

@@ -111,8 +111,7 @@ impl PlaceArgs {
             .map_err(|error| AskError::bad("--config", error.to_string()))?;
         let failed = |error: StoreError| AskError::Failed(error.to_string());
         let mut reader = sqlite::open_reader(data).map_err(failed)?;
-        let sizes = reader.sizes().map_err(failed)?;
-        let bar = progress_bar(sizes.versions - sizes.superseded, "events read");
+        let bar = progress_bar(reader.sizes().map_err(failed)?.winners(), "events read");
         let mut model = Model::new();
         reader
             .replay(&mut |event| {

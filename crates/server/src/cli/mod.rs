@@ -111,11 +111,14 @@ fn log(level: &str) {
     let _ = log.try_init();
 }
 
-/// Runs a future to its end.
+/// Runs a future to its end. Threads that still compute an answer nobody waits for, or read an input that does not
+/// end, are left to the end of the process.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    runtime.block_on(future)
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
 }

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use milepost_model::event::hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Its file in the data directory.
@@ -97,12 +98,7 @@ impl PersonKey {
     }
 
     fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.0)
     }
 }
 

@@ -96,9 +96,7 @@ fn kept(sizes: Sizes) -> Vec<Family> {
             "Versions kept that a larger one wins over.",
             sizes.superseded,
         ),
-        gauge("milepost_store_winners", "Versions kept that win: one for each event.", {
-            sizes.versions.saturating_sub(sizes.superseded)
-        }),
+        gauge("milepost_store_winners", "Versions kept that win: one for each event.", sizes.winners()),
         gauge("milepost_quarantine_events", "Refused events kept in the quarantine.", sizes.quarantined),
         gauge("milepost_store_size_bytes", "Size of the store on disk.", sizes.bytes),
     ]

@@ -96,7 +96,7 @@ fn read_one(
 /// Appends a line with its end. False after the last.
 fn read_line(reader: &mut impl BufRead, longest: usize, text: &mut Vec<u8>) -> io::Result<bool> {
     let start = text.len();
-    reader.by_ref().take(longest as u64 + 1).read_until(b'\n', text)?;
+    reader.by_ref().take((longest as u64).saturating_add(1)).read_until(b'\n', text)?;
     let whole = text[start..].ends_with(b"\n");
     if whole || text.len() - start <= longest {
         return Ok(whole);

@@ -142,6 +142,7 @@ impl From<AskError> for Status {
         match error {
             AskError::Unknown(_) => Self::not_found(error.to_string()),
             AskError::Bad { .. } => Self::invalid_argument(error.to_string()),
+            AskError::Busy => Self::unavailable(error.to_string()),
             AskError::Failed(_) => Self::internal(error.to_string()),
         }
     }

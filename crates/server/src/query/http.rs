@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::DIGEST;
 use crate::answers::text::{self, Format};
-use crate::answers::{self, Ask, AskError, PageRequest, Parameters};
+use crate::answers::{self, Ask, AskError, PATIENCE, PageRequest, Parameters};
 use crate::engine::Engine;
 
 type Asked = Result<Query<Parameters>, QueryRejection>;
@@ -127,10 +127,15 @@ impl IntoResponse for AskError {
         let status = match self {
             Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::Bad { .. } => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let body = json!({"error": {"field": self.field(), "message": self.message()}});
-        (status, axum::Json(body)).into_response()
+        let mut response = (status, axum::Json(body)).into_response();
+        if self == Self::Busy {
+            response.headers_mut().insert(header::RETRY_AFTER, PATIENCE.as_secs().into());
+        }
+        response
     }
 }
 

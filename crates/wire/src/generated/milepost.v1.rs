@@ -920,6 +920,7 @@ pub struct ExplainResponse {
     /// The definition the answers rest on.
     #[prost(string, tag = "1")]
     pub definition: ::prost::alloc::string::String,
+    /// The answers that the units of this page are about; all, if there is no unit on any page.
     #[prost(message, repeated, tag = "2")]
     pub answers: ::prost::alloc::vec::Vec<Answer>,
     #[prost(message, repeated, tag = "3")]

@@ -1,8 +1,8 @@
 //! Persons in events that were refused.
 //!
 //! An event that is not understood may name persons anywhere, and be kept for a while. So members are recognised by
-//! their names alone, at any depth: those of Milepost, and those by which CDEvents names persons in types that are not
-//! accepted. What cannot be looked into is removed.
+//! their names alone, in any case and at any depth: those of Milepost, and those by which CDEvents names persons in
+//! types that are not accepted. What cannot be looked into is removed.
 
 use base64::Engine as _;
 use serde_json::Value;
@@ -22,7 +22,13 @@ const REMOVED: &str = "(removed)";
 
 /// Calls `pseudonym` with every person that an event names, and removes what may be a person but is no text.
 pub fn scrub(event: &mut Value, pseudonym: &mut dyn FnMut(&mut String)) {
-    walk(event, LAYERS, pseudonym);
+    match event {
+        Value::Object(_) => walk(event, LAYERS, pseudonym),
+        Value::Array(items) => items.iter_mut().for_each(|item| scrub(item, pseudonym)),
+        // Perhaps an event that was made a text twice.
+        Value::String(_) => *event = encoded(event, LAYERS, pseudonym).unwrap_or_else(removed),
+        _ => {}
+    }
 }
 
 fn walk(value: &mut Value, layers: u8, pseudonym: &mut dyn FnMut(&mut String)) {
@@ -30,11 +36,12 @@ fn walk(value: &mut Value, layers: u8, pseudonym: &mut dyn FnMut(&mut String)) {
         Value::Array(items) => items.iter_mut().for_each(|item| walk(item, layers, pseudonym)),
         Value::Object(members) => {
             for (name, member) in members {
-                if PERSONS.iter().any(|person| name.eq_ignore_ascii_case(person)) {
+                let is_one_of = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+                if is_one_of(&PERSONS) {
                     persons(member, pseudonym);
-                } else if name == "changes" {
+                } else if is_one_of(&["changes"]) {
                     changes(member, layers, pseudonym);
-                } else if ENCODED.contains(&name.as_str()) && !member.is_object() {
+                } else if is_one_of(&ENCODED) && !member.is_object() {
                     *member = encoded(member, layers, pseudonym).unwrap_or_else(removed);
                 } else {
                     walk(member, layers, pseudonym);
@@ -142,6 +149,28 @@ mod tests {
             assert_eq!(seen, ["a"]);
             assert!(!event.to_string().contains(&custom), "{event}");
         }
+    }
+
+    #[test]
+    fn an_event_that_is_itself_a_text_is_looked_into_or_removed() {
+        let event = json!({"customData": {"actor": "a"}}).to_string();
+        for event in [json!(event), json!([event])] {
+            let (event, seen) = scrubbed(event);
+            assert_eq!(seen, ["a"]);
+            assert!(!event.to_string().contains("\"a\\\""), "{event}");
+        }
+        for event in [json!("somebody"), json!(["somebody"]), json!([["somebody"]])] {
+            assert!(!scrubbed(event).0.to_string().contains("somebody"));
+        }
+        assert_eq!(scrubbed(json!(7)).0, json!(7));
+    }
+
+    #[test]
+    fn names_are_recognised_whatever_their_case() {
+        let custom = BASE64.encode(json!({"actor": "a"}).to_string());
+        assert_eq!(scrubbed(json!({"customdata": custom})).1, ["a"]);
+        let (event, _) = scrubbed(json!({"Changes": ["somebody"]}));
+        assert_eq!(event, json!({"Changes": [REMOVED]}));
     }
 
     #[test]
