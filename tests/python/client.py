@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 TIMEOUT = 30
 
+FLOOD = 3_000
+
 
 class Client:
     """Calls any method of any service the server tells about."""
@@ -142,6 +144,17 @@ def streams(client):
     assert all(result.HasField("stored") for response in responses for result in response.results)
 
 
+def floods(client):
+    """Small batches, as fast as they go and none of the answers read meanwhile: the server holds up the sender, not more."""
+    requests = [
+        client.milepost("PublishStreamRequest", sequence=sequence, events=[client.used(f"f{sequence}", "gamma")])
+        for sequence in range(FLOOD)
+    ]
+    responses = client.ingest("PublishStream", iter(requests))
+    assert [response.sequence for response in responses] == list(range(FLOOD))
+    is_healthy(client)
+
+
 def answers(client):
     names = {metric.name for metric in client.metrics("List", client.milepost("ListRequest")).metrics}
     assert {"market_share", "keep_rate", "time_to_first_deploy", "onboarding_time", "self_service_rate", "nps"} <= names, names
@@ -176,7 +189,7 @@ def explains(client):
     (only,) = [unit for unit in units if unit.unit == "beta"]
     assert [(event.source, event.id) for event in only.events] == [("/python", "p2")], only
     (many,) = [unit for unit in units if unit.unit == "gamma"]
-    assert (len(many.events), many.event_count) == (100, 1000), many
+    assert (len(many.events), many.event_count) == (100, 1000 + FLOOD), many
 
 
 def watches(client):
@@ -208,7 +221,7 @@ def cuts_a_stream(client):
 def main():
     with grpc.insecure_channel(sys.argv[1]) as channel:
         client = Client(channel)
-        for step in [finds_the_services, is_healthy, publishes, refuses_one_by_one, refuses_whole_requests, streams,
+        for step in [finds_the_services, is_healthy, publishes, refuses_one_by_one, refuses_whole_requests, streams, floods,
                      answers, explains, watches, cuts_a_stream]:
             print(step.__name__, flush=True)
             step(client)

@@ -244,7 +244,11 @@ fn the_same_id_with_another_body_is_a_conflict() {
     let one = used("c1", ago(events::now(), 1, 0), "a");
     let other = used("c1", ago(events::now(), 1, 0), "b");
     let reply = served.post(JSON, json!([one, other, one]).to_string());
-    assert_eq!(reply.json(), json!({"stored": 2, "duplicate": 1, "refused": []}));
+    let told = reply.json();
+    assert_eq!((&told["stored"], &told["duplicate"], &told["refused"]), (&json!(2), &json!(1), &json!([])));
+    assert_eq!(told["conflicts"][0]["index"], 1);
+    assert!(told["conflicts"][0]["message"].as_str().is_some_and(|message| message.contains("revision")));
+    assert_eq!(told["conflicts"].as_array().map(Vec::len), Some(1));
     assert_eq!(exposition::sum(&served.metrics(), "milepost_conflicts_total", &[]) as u64, 1);
 }
 

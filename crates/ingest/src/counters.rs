@@ -68,7 +68,7 @@ impl Counters {
         let (mut stored, mut duplicate) = (0, 0);
         for fate in fates {
             match fate {
-                Fate::Stored => stored += 1,
+                Fate::Stored { .. } => stored += 1,
                 Fate::Duplicate => duplicate += 1,
                 Fate::Refused(refusal) => {
                     counters.refused[refusal.reason as usize].fetch_add(1, Relaxed);

@@ -171,7 +171,7 @@ impl Intake {
             }
         };
         let mut kept = kept.into_iter().map(|kept| match kept {
-            Kept::Stored => Fate::Stored,
+            Kept::Stored { conflict } => Fate::Stored { conflict },
             Kept::Duplicate => Fate::Duplicate,
         });
         let fates: Vec<_> = refusals

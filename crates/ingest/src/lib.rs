@@ -35,7 +35,10 @@ pub struct Submission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// New.
-    Stored,
+    Stored {
+        /// See [`milepost_model::Fate::Stored`].
+        conflict: bool,
+    },
     /// Known already.
     Duplicate,
 }

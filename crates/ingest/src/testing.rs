@@ -55,7 +55,7 @@ impl Recorder {
         let mut seen = self.seen.lock().unwrap();
         let kept = submission.events.iter().map(|sealed| {
             let new = seen.insert((sealed.event.id.clone(), sealed.version));
-            if new { Kept::Stored } else { Kept::Duplicate }
+            if new { Kept::Stored { conflict: false } } else { Kept::Duplicate }
         });
         let kept = kept.collect();
         self.events.lock().unwrap().extend(submission.events);

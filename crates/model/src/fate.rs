@@ -31,7 +31,11 @@ impl Door {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// New, and durable.
-    Stored,
+    Stored {
+        /// Another version with the same revision and another content was there: only one of them can win, and which
+        /// one, the sender did not say.
+        conflict: bool,
+    },
     /// Known already; nothing changed.
     Duplicate,
     /// Not taken; kept in the quarantine.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use milepost_model::{Door, Fate};
+use milepost_model::{Door, Fate, Reason, Refusal};
 use milepost_wire::codec::Codec;
 use milepost_wire::pb;
 use tokio::sync::watch;
@@ -87,21 +87,23 @@ impl tower::Service<http::Request<Body>> for IngestService {
 }
 
 async fn publish(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Response<pb::PublishResponse>, Status> {
-    check_size(intake, &events)?;
+    check_size(intake, &events).map_err(|refusal| Status::invalid_argument(refusal.to_string()))?;
     let results = take(intake, events).await.map_err(|handed_back| status(&handed_back))?;
     Ok(Response::new(pb::PublishResponse { results }))
 }
 
-/// A batch that is no batch is nobody's event: it is refused as a request.
-fn check_size(intake: &Intake, events: &[Bytes]) -> Result<(), Status> {
+/// A batch that is no batch is nobody's event: it is refused as a whole.
+fn check_size(intake: &Intake, events: &[Bytes]) -> Result<(), Refusal> {
     let most = intake.limits().batch_events;
-    let message = match events.len() {
-        0 => "events: the batch is empty; send at least one event".to_owned(),
-        n if n > most => format!("events: {n} events in a batch; at most {most} are taken, so split it"),
+    let (reason, message) = match events.len() {
+        0 => (Reason::Missing, "the batch is empty; send at least one event".to_owned()),
+        n if n > most => {
+            (Reason::TooLarge, format!("{n} events in a batch; at most {most} are taken, so split it"))
+        }
         _ => return Ok(()),
     };
     intake.unreadable(Door::Grpc);
-    Err(Status::invalid_argument(message))
+    Err(Refusal::new(reason, "events", message))
 }
 
 async fn take(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Vec<pb::EventResult>, HandedBack> {
@@ -117,15 +119,16 @@ async fn take(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Vec<pb::EventR
 fn result(fate: Fate) -> pb::EventResult {
     use pb::event_result::Fate as Told;
     let told = match fate {
-        Fate::Stored => Told::Stored(pb::Stored {}),
+        Fate::Stored { conflict } => Told::Stored(pb::Stored { conflict }),
         Fate::Duplicate => Told::Duplicate(pb::Duplicate {}),
-        Fate::Refused(refusal) => Told::Refused(pb::Refused {
-            reason: refusal.reason.as_str().to_owned(),
-            field: refusal.field,
-            message: refusal.message,
-        }),
+        Fate::Refused(refusal) => Told::Refused(refused(refusal)),
     };
     pb::EventResult { fate: Some(told) }
+}
+
+fn refused(refusal: Refusal) -> pb::Refused {
+    let Refusal { reason, field, message } = refusal;
+    pb::Refused { reason: reason.as_str().to_owned(), field, message }
 }
 
 /// With the seconds to wait in the metadata `retry-after`.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::raw::RawBatch;
-use super::{check_size, take};
+use super::{check_size, refused, take};
 use crate::Intake;
 
 /// The answers to the batches of a stream. At most the configured number of batches is unanswered; no further one is
@@ -34,7 +34,7 @@ pub(super) fn answers(
     batches
         .take_until(close)
         .map(move |batch| match batch {
-            Ok(batch) => answer(Arc::clone(&intake), batch).left_future(),
+            Ok(batch) => answer(Arc::clone(&intake), batch).map(Ok).left_future(),
             Err(status) => std::future::ready(Err(status)).right_future(),
         })
         .buffered(unanswered)
@@ -42,13 +42,14 @@ pub(super) fn answers(
         .boxed()
 }
 
-async fn answer(intake: Arc<Intake>, batch: RawBatch) -> Result<pb::PublishStreamResponse, Status> {
+async fn answer(intake: Arc<Intake>, batch: RawBatch) -> pb::PublishStreamResponse {
     let RawBatch { sequence, events } = batch;
-    check_size(&intake, &events).map_err(|status| {
-        Status::new(status.code(), format!("batch with sequence {sequence}: {}", status.message()))
-    })?;
-    Ok(match take(&intake, events).await {
-        Ok(results) => pb::PublishStreamResponse { sequence, results, retry: false },
-        Err(_) => pb::PublishStreamResponse { sequence, results: Vec::new(), retry: true },
-    })
+    let answer = pb::PublishStreamResponse { sequence, ..Default::default() };
+    if let Err(refusal) = check_size(&intake, &events) {
+        return pb::PublishStreamResponse { refused: Some(refused(refusal)), ..answer };
+    }
+    match take(&intake, events).await {
+        Ok(results) => pb::PublishStreamResponse { results, ..answer },
+        Err(_) => pb::PublishStreamResponse { retry: true, ..answer },
+    }
 }

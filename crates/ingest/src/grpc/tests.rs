@@ -214,15 +214,19 @@ async fn a_stream_cut_in_the_middle_harms_nothing() {
 }
 
 #[tokio::test]
-async fn an_empty_batch_ends_a_stream_with_its_sequence() {
-    let door = door(DoorLimits::default()).await;
+async fn a_batch_that_is_none_is_refused_and_the_stream_goes_on() {
+    let door = door(DoorLimits { batch_events: 2, ..DoorLimits::default() }).await;
     let (sender, mut answers) = door.stream().await;
-    sender.send(batch(1)).await.unwrap();
-    sender.send(pb::PublishStreamRequest { sequence: 2, events: vec![] }).await.unwrap();
-    assert_eq!(answers.next().await.unwrap().unwrap().sequence, 1);
-    let status = answers.next().await.unwrap().unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().contains("sequence 2"), "{status}");
+    let large = vec![event(&used("2")); 3];
+    for (sequence, events) in [(1, vec![]), (2, large), (3, vec![event(&used("3"))])] {
+        sender.send(pb::PublishStreamRequest { sequence, events }).await.unwrap();
+    }
+    for (sequence, reason) in [(1, "missing"), (2, "too_large")] {
+        let answer = answers.next().await.unwrap().unwrap();
+        assert_eq!((answer.sequence, answer.refused.unwrap().reason.as_str()), (sequence, reason));
+    }
+    let answer = answers.next().await.unwrap().unwrap();
+    assert_eq!((answer.sequence, answer.results.len(), answer.refused), (3, 1, None));
 }
 
 #[tokio::test]

@@ -63,7 +63,21 @@ struct Answer {
     stored: u64,
     duplicate: u64,
     refused: Vec<Refused>,
+    /// Of the stored ones; left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conflicts: Vec<Conflict>,
 }
+
+#[derive(Debug, Serialize)]
+struct Conflict {
+    /// Its place in the batch, from 0.
+    index: usize,
+    message: &'static str,
+}
+
+/// What is told of a conflict.
+const CONFLICT: &str = "another event with this id and revision has other contents, and the one with the larger digest \
+    wins; send the right one again with a larger customData.revision";
 
 #[derive(Debug, Serialize)]
 struct Refused {
@@ -79,7 +93,10 @@ fn answer(fates: Vec<Fate>) -> Response {
     let mut answer = Answer::default();
     for (index, fate) in fates.into_iter().enumerate() {
         match fate {
-            Fate::Stored => answer.stored += 1,
+            Fate::Stored { conflict } => {
+                answer.stored += 1;
+                answer.conflicts.extend(conflict.then_some(Conflict { index, message: CONFLICT }));
+            }
             Fate::Duplicate => answer.duplicate += 1,
             Fate::Refused(refusal) => answer.refused.push(Refused {
                 index,

@@ -99,7 +99,7 @@ async fn both_forms_of_an_event_are_the_same_event() {
     let json = Arrival::Json(event.to_string().into());
     assert_eq!(
         fates(&intake, &[json, Arrival::Protobuf(protobuf(&event))]).await,
-        [Fate::Stored, Fate::Duplicate]
+        [Fate::Stored { conflict: false }, Fate::Duplicate]
     );
 }
 

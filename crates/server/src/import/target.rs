@@ -78,7 +78,7 @@ async fn keep(intake: &Arc<Intake>, batch: &Arc<Batch>) -> Result<Outcome, Impor
     let mut outcome = Outcome::default();
     for (index, fate) in fates.into_iter().enumerate() {
         match fate {
-            Fate::Stored => outcome.stored += 1,
+            Fate::Stored { .. } => outcome.stored += 1,
             Fate::Duplicate => outcome.duplicate += 1,
             Fate::Refused(r) => outcome.refuse(batch, index, r.reason.as_str(), &r.field, &r.message),
         }

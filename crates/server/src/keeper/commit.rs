@@ -66,7 +66,7 @@ impl Commit {
             each(waiting.accepted);
             let kept = own.iter().map(|appended| match appended {
                 Appended::Duplicate => Kept::Duplicate,
-                Appended::Stored { .. } => Kept::Stored,
+                Appended::Stored { conflict, .. } => Kept::Stored { conflict: *conflict },
             });
             // A sender who is gone needs no answer.
             let _ = waiting.answer.send(Ok(kept.collect()));
@@ -139,7 +139,7 @@ mod tests {
                 let new: Vec<_> = results.by_ref().take(commit.events.len()).collect();
                 let appended: Vec<_> =
                     new.iter().map(|new| if *new { stored() } else { Appended::Duplicate }).collect();
-                expected.extend(new.iter().map(|new| if *new { Kept::Stored } else { Kept::Duplicate }));
+                expected.extend(new.iter().map(|new| if *new { Kept::Stored { conflict: false } } else { Kept::Duplicate }));
                 commit.answer(&appended, |_| ());
             }
             let mut got = Vec::new();

@@ -144,7 +144,7 @@ async fn an_event_is_in_the_model_before_it_is_acked() {
         assert!(futures::poll!(&mut answer).is_pending());
     }
     drop(reading);
-    assert_eq!(answer.await.unwrap().unwrap(), [Kept::Stored]);
+    assert_eq!(answer.await.unwrap().unwrap(), [Kept::Stored { conflict: false }]);
     assert_eq!(f.engine.model.read().events(), 1);
 }
 
@@ -157,7 +157,7 @@ async fn a_failed_commit_is_handed_back_and_the_next_one_tried() {
     assert_eq!((f.engine.model.read().events(), f.health.ready()), (0, Ok(())));
 
     f.turns.send(Turn::Commit).unwrap();
-    assert_eq!(f.keeper.submit(submission(0..1)).await.unwrap(), [Kept::Stored]);
+    assert_eq!(f.keeper.submit(submission(0..1)).await.unwrap(), [Kept::Stored { conflict: false }]);
     assert_eq!(f.health.commit_failures.load(Relaxed), 1);
 }
 
@@ -211,7 +211,7 @@ async fn closing_answers_all_that_was_taken_and_takes_no_more() {
         f.turns.send(Turn::Commit).unwrap();
     }
     for answer in answers {
-        assert_eq!(answer.await.unwrap().unwrap(), [Kept::Stored]);
+        assert_eq!(answer.await.unwrap().unwrap(), [Kept::Stored { conflict: false }]);
     }
     closed.await.unwrap();
     let error = f.keeper.submit(submission(3..4)).await.unwrap_err();
@@ -249,7 +249,7 @@ proptest! {
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let answers = runtime.block_on(futures::future::join_all(submissions.map(|s| keeper.submit(s))));
-        let stored = answers.into_iter().flat_map(Result::unwrap).filter(|kept| *kept == Kept::Stored).count();
+        let stored = answers.into_iter().flat_map(Result::unwrap).filter(|kept| *kept == Kept::Stored { conflict: false }).count();
         keeper.close();
 
         let mut again = Model::new();

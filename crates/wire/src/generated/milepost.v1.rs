@@ -304,6 +304,9 @@ pub struct PublishStreamResponse {
     /// Set if the whole batch was handed back and nothing of it stored: send it again.
     #[prost(bool, tag = "3")]
     pub retry: bool,
+    /// Set if it is no batch: without an event, or with more than are taken. Nothing of it was stored.
+    #[prost(message, optional, tag = "4")]
+    pub refused: ::core::option::Option<Refused>,
 }
 /// The fate of one event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -325,14 +328,19 @@ pub mod event_result {
 }
 /// New, and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Stored {}
+pub struct Stored {
+    /// Another event with this id and revision has other contents. The one with the larger digest wins; send the right one again
+    /// with a larger revision.
+    #[prost(bool, tag = "1")]
+    pub conflict: bool,
+}
 /// Known already; nothing changed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Duplicate {}
 /// Not taken; kept in the quarantine with its reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
-    /// A word of the closed list in docs/events.md, such as `future` or `missing`.
+    /// A word of the closed list in schemas/README.md, such as `future` or `missing`.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
     /// The field at fault, as a path in the form it was sent in.
