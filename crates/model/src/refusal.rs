@@ -121,7 +121,9 @@ impl Limits {
     }
 
     fn name(&self, field: &str, value: Option<&String>) -> Result<(), Refusal> {
-        value.map_or(Ok(()), |value| text(field, value, self.name_bytes))
+        let Some(value) = value else { return Ok(()) };
+        text(field, value, self.name_bytes)?;
+        flaw(value).map_or(Ok(()), |flaw| Err(Refusal::new(Reason::Invalid, field, flaw)))
     }
 
     fn body(&self, event: &Event) -> Result<(), Refusal> {
@@ -218,7 +220,69 @@ fn text(field: &str, value: &str, bytes: usize) -> Result<(), Refusal> {
         return Err(Refusal::new(Reason::TooLong, field, message));
     }
     if value.chars().any(char::is_control) {
-        return Err(Refusal::new(Reason::Invalid, field, "has a control character in it"));
+        return Err(Refusal::new(Reason::Invalid, field, CONTROL));
     }
     Ok(())
+}
+
+const CONTROL: &str = "has a control character in it";
+
+/// What is wrong with a name, if something is: one that cannot be told from another by looking at it is none.
+pub fn flaw(name: &str) -> Option<&'static str> {
+    let turns_direction =
+        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if name.chars().any(char::is_control) {
+        Some(CONTROL)
+    } else if name.trim() != name {
+        Some("begins or ends with white space: leave that away")
+    } else if name.chars().any(turns_direction) {
+        Some("has an invisible character in it that changes the direction of writing: leave that away")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Content, EventId};
+
+    fn check(capability: &str, source: &str) -> Result<(), Refusal> {
+        let now = Timestamp::from_micros(0).unwrap();
+        let content = Content {
+            actor: None,
+            body: Body::CapabilityUsed,
+            capability: Some(capability.to_owned()),
+            occurred_at: now,
+            service: None,
+            team: None,
+        };
+        let id = EventId { source: source.to_owned(), id: "1".to_owned() };
+        Limits::default().check(&Event { id, revision: 0, content }, now)
+    }
+
+    #[test]
+    fn names_that_look_like_others_are_refused() {
+        for good in ["ci", "release pipeline", "père", "数据", "👩\u{200d}💻"] {
+            assert_eq!(check(good, "s"), Ok(()), "{good}");
+        }
+        for (bad, said) in [
+            (" ci", "white space"),
+            ("ci\u{a0}", "white space"),
+            (" ", "white space"),
+            ("c\u{7}i", "control character"),
+            ("ci\n", "control character"),
+            ("ci\u{200e}", "direction"),
+            ("\u{200f}ci", "direction"),
+            ("c\u{202a}i", "direction"),
+            ("c\u{202e}i", "direction"),
+            ("c\u{2066}i", "direction"),
+            ("c\u{2069}i", "direction"),
+        ] {
+            let refusal = check(bad, "s").unwrap_err();
+            assert_eq!((refusal.reason, refusal.field.as_str()), (Reason::Invalid, "capability"), "{bad:?}");
+            assert!(refusal.message.contains(said), "{bad:?}: {refusal}");
+        }
+        assert_eq!(check("ci", " /a source is kept as it is "), Ok(()));
+    }
 }

@@ -5,7 +5,6 @@ use std::ops::Add;
 use std::str::FromStr;
 
 use jiff::civil::Date;
-use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -82,16 +81,62 @@ pub enum TimestampError {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// RFC 3339 with an offset; digits past the microsecond are cut. Read in pieces, because `jiff::Timestamp` ends a
-    /// day before the year 9999 does: what is written must read back.
+    /// RFC 3339 and nothing beside it; digits past the microsecond are cut, and a leap second is the second before it.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let pieces = Pieces::parse(text).map_err(|_| TimestampError::Unparsable)?;
-        let time = pieces.time().ok_or(TimestampError::Unparsable)?;
-        let offset = pieces.to_numeric_offset().ok_or(TimestampError::NoOffset)?;
-        let [h, m, s] = [time.hour(), time.minute(), time.second()].map(i64::from);
-        let seconds = h * 3_600 + m * 60 + s - i64::from(offset.seconds());
-        let micros = seconds * MICROS_PER_SECOND + i64::from(time.subsec_nanosecond()) / 1_000;
-        Self::from_micros(Day::of(pieces.date()).start().0 + micros).ok_or(TimestampError::Unparsable)
+        const SHAPE: &[u8; 19] = b"0000-00-00T00:00:00";
+        let (head, rest) = text.as_bytes().split_at_checked(SHAPE.len()).ok_or(TimestampError::Unparsable)?;
+        let fits = |(byte, like): (&u8, &u8)| match like {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => b"Tt ".contains(byte),
+            _ => byte == like,
+        };
+        if !head.iter().zip(SHAPE).all(fits) {
+            return Err(TimestampError::Unparsable);
+        }
+        let [year, month, day] = [0..4, 5..7, 8..10].map(|digits| number(&head[digits]));
+        let [h, m, s] = [11..13, 14..16, 17..19].map(|digits| number(&head[digits]));
+        if h > 23 || m > 59 || s > 60 {
+            return Err(TimestampError::Unparsable);
+        }
+        let date = Date::new(year as i16, month as i8, day as i8).map_err(|_| TimestampError::Unparsable)?;
+        let (micros, rest) = fraction(rest)?;
+        let seconds = h * 3_600 + m * 60 + s.min(59) - offset_seconds(rest)?;
+        Self::from_micros(Day::of(date).start().0 + seconds * MICROS_PER_SECOND + micros)
+            .ok_or(TimestampError::Unparsable)
+    }
+}
+
+fn number(digits: &[u8]) -> i64 {
+    digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
+}
+
+/// The microseconds of `.123`, if that comes next, and what is behind it.
+fn fraction(text: &[u8]) -> Result<(i64, &[u8]), TimestampError> {
+    let Some(behind) = text.strip_prefix(b".") else { return Ok((0, text)) };
+    let digits = behind.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return Err(TimestampError::Unparsable);
+    }
+    let kept = digits.min(6);
+    let micros = number(&behind[..kept]) * 10_i64.pow(6 - kept as u32);
+    Ok((micros, &behind[digits..]))
+}
+
+fn offset_seconds(text: &[u8]) -> Result<i64, TimestampError> {
+    match text {
+        [] => Err(TimestampError::NoOffset),
+        b"Z" | b"z" => Ok(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2]
+            if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) =>
+        {
+            let (h, m) = (number(&[*h1, *h2]), number(&[*m1, *m2]));
+            if h > 23 || m > 59 {
+                return Err(TimestampError::Unparsable);
+            }
+            let seconds = h * 3_600 + m * 60;
+            Ok(if *sign == b'-' { -seconds } else { seconds })
+        }
+        _ => Err(TimestampError::Unparsable),
     }
 }
 
@@ -287,8 +332,39 @@ mod tests {
             "2020-03-01T25:30:00Z",
             "2020-02-30T01:30:00Z",
             "2020-03-01Z",
+            "2026-11-01T12:00Z",
+            "20261101T120000Z",
+            "2026-11-01T12:00:00,5Z",
+            "2026-11-01T12:00:00.Z",
+            "2026-11-01T12:00:00+0200",
+            "2026-11-01T12:00:00+02",
+            "2026-11-01T12:00:00+24:00",
+            "2026-11-01T12:00:00+02:60",
+            "2026-11-01T12:00:00+02:00:00",
+            "2026-11-01T12:00:00Z[Europe/Berlin]",
+            "2026-11-01T12:60:00Z",
+            "2026-11-01T12:00:61Z",
+            "2026-11-01_12:00:00Z",
+            " 2026-11-01T12:00:00Z",
+            "+002026-11-01T12:00:00Z",
+            "２026-11-01T12:00:00Z",
         ] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimestampError::Unparsable), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_that_rfc_3339_allows_is_read() {
+        for (text, same) in [
+            ("2026-11-01t12:00:00z", "2026-11-01T12:00:00Z"),
+            ("2026-11-01 12:00:00.5Z", "2026-11-01T12:00:00.500000Z"),
+            ("2026-11-01T12:00:00.1234567890123Z", "2026-11-01T12:00:00.123456Z"),
+            ("2026-11-01T12:00:00-00:00", "2026-11-01T12:00:00Z"),
+            ("2026-11-01T23:59:59-23:59", "2026-11-02T23:58:59Z"),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), same.parse(), "{text}");
+            assert!(text.parse::<Timestamp>().is_ok(), "{text}");
         }
     }
 

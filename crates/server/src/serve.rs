@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use milepost_ingest::Intake;
@@ -125,6 +125,7 @@ async fn routes(
         .merge(milepost_ingest::http::router(Arc::clone(intake)))
         .merge(query::http::router(Arc::clone(engine)))
         .merge(exporter::router(Arc::clone(engine), Arc::clone(health)))
+        .method_not_allowed_fallback(wrong_method)
         .fallback(not_found);
 
     let (reporter, grpc_health) = tonic_health::server::health_reporter();
@@ -186,8 +187,18 @@ async fn not_found(headers: HeaderMap) -> Response {
         return Status::unimplemented("no such service; reflection lists those there are").into_http();
     }
     let message = "no such path: there are /v1/events, /v1/metrics, /metrics, /healthz and /readyz";
-    let body = serde_json::json!({"error": {"reason": "not_found", "field": "path", "message": message}});
-    (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
+    refusal(StatusCode::NOT_FOUND, "not_found", "path", message)
+}
+
+/// The answer says in its `Allow` header which methods there are.
+async fn wrong_method(method: Method) -> Response {
+    let message = format!("{method} is no method of this path; those of the Allow header are");
+    refusal(StatusCode::METHOD_NOT_ALLOWED, "invalid", "method", &message)
+}
+
+fn refusal(status: StatusCode, reason: &str, field: &str, message: &str) -> Response {
+    let body = serde_json::json!({"error": {"reason": reason, "field": field, "message": message}});
+    (status, axum::Json(body)).into_response()
 }
 
 impl Running {

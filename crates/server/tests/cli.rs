@@ -8,7 +8,17 @@ use std::process::{Command, Output, Stdio};
 const GOOD: &str = r#"{"context":{"specversion":"0.5.0","id":"1","source":"/t","timestamp":"2026-01-01T00:00:00Z","type":"dev.cdeventsx.milepost-team.registered.0.1.0"},"customData":{"team":"shop","actor":"alice"}}"#;
 
 fn milepost(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_milepost"))
+    milepost_in(&[], arguments, input)
+}
+
+/// With these variables, and none of those that tests are run with.
+fn milepost_in(variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILEPOST_")) {
+        command.env_remove(name);
+    }
+    let mut child = command
+        .envs(variables.iter().copied())
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -82,7 +92,24 @@ fn what_cannot_be_done_is_said_in_a_line() {
         (&["import", "no-such-file"], 2, "--data"),
         (&["import", "--server", "localhost:7171", "-"], 2, "write http://localhost:7171"),
         (&["import", "--server", "http://127.0.0.1:1", "-"], 1, "127.0.0.1:1"),
-        (&["serve", "--data", data, "--listen", "nonsense"], 1, "milepost: cannot listen at nonsense: "),
+        (
+            &["serve", "--data", data, "--listen", "nonsense"],
+            2,
+            "milepost: flags: listen: `nonsense` is no address",
+        ),
+        (&["query", "nps"], 2, "give --data DIR or --server URL"),
+        (&["explain", "nps"], 2, "give --data DIR or --server URL"),
+        (&["query", "nps", "--server", "127.0.0.1:7171"], 2, "write http://host:port"),
+        (
+            &["query", "nps", "--server", "https://host:1"],
+            2,
+            "no TLS between milepost and a server: write http://host:1",
+        ),
+        (
+            &["query", "nps", "--server", "http://host:1", "--config", config],
+            2,
+            "cannot be used with '--config",
+        ),
         (&["serve", "--data", data, "--config", config], 2, "listne: unknown key; did you mean `listen`?"),
         (&["check", "--config", config], 2, "listne: unknown key; did you mean `listen`?"),
         (&["check", "--config", "no-such-file"], 2, "milepost: no-such-file: "),
@@ -115,4 +142,83 @@ fn a_right_configuration_has_a_digest() {
     assert_eq!(output.status.code(), Some(0));
     let digest = out(&output).strip_prefix("config digest ").unwrap().trim_end();
     assert_eq!(digest, milepost_model::Config::default().digest());
+}
+
+#[test]
+fn check_minds_variables_that_serve_lets_be() {
+    for (variable, value, told) in [
+        ("MILEPOST_LISTN", "a:1", "MILEPOST_LISTN: names no setting; did you mean MILEPOST_LISTEN?"),
+        ("MILEPOST_LOG", "lots", "MILEPOST_LOG: `lots` is no level: write error, warn, info or debug"),
+    ] {
+        let output = milepost_in(&[(variable, value)], &["check"], "");
+        assert_eq!(output.status.code(), Some(2), "{variable}");
+        assert!(err(&output).contains(told), "{}", err(&output));
+    }
+    let output = milepost_in(&[("MILEPOST_CAPABILITIES__A_B__GOLDEN_PATH", "true")], &["check"], "");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        err(&output).contains("env 'MILEPOST_CAPABILITIES__A-B__GOLDEN_PATH=…' milepost"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn questions_go_where_the_variables_say_unless_a_server_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    import(directory.path(), GOOD);
+    let variables = [("MILEPOST_DATA", data), ("MILEPOST_CONFIG", "no-such-file")];
+    let here = milepost_in(&variables[..1], &["query", "market_share"], "");
+    assert_eq!(here.status.code(), Some(0), "{}", err(&here));
+    let configured = milepost_in(&variables, &["query", "market_share"], "");
+    assert_eq!(configured.status.code(), Some(2));
+    assert!(err(&configured).contains("no-such-file"), "{}", err(&configured));
+    let there = milepost_in(&variables, &["query", "market_share", "--server", "http://127.0.0.1:1"], "");
+    assert_eq!(there.status.code(), Some(1), "{}", err(&there));
+    assert!(err(&there).contains("127.0.0.1:1"), "{}", err(&there));
+}
+
+#[test]
+fn a_name_nobody_has_mentioned_is_told_with_those_there_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let teams: String = (10..22)
+        .map(|n| GOOD.replace("shop", &format!("shop-{n}")).replace(r#""1""#, &format!(r#""{n}""#)) + "\n")
+        .collect();
+    import(directory.path(), &teams);
+    for command in ["query", "explain"] {
+        let output = milepost(&[command, "nps", "--team", "shop-1O", "--data", data], "");
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let told = out(&output);
+        assert!(told.starts_with("nps: no team `shop-1O` has appeared; there are shop-1"), "{told}");
+        assert!(told.ends_with(", and 2 more\n") && told.lines().count() == 1, "{told}");
+        let output = milepost(&[command, "keep_rate", "--capability", "ci", "--data", data], "");
+        assert_eq!(out(&output), "keep_rate: no capability `ci` has appeared, nor any other\n");
+    }
+    let output = milepost(&["query", "keep_rate", "--data", data], "");
+    assert_eq!(out(&output), "keep_rate: nothing it could be about has appeared yet\n");
+    let output = milepost(&["explain", "nps", "--data", data], "");
+    let told = out(&output);
+    assert!(
+        told.ends_with("\n\nNo unit is behind it: it is about events of type survey_answered\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_demo_that_is_kept_can_be_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("kept");
+    let output = milepost(&["demo", "--once", "--data", data.to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let config = data.join("demo.toml");
+    let asked = ["query", "time_to_first_deploy", "--as-of", "2018-12-31"];
+    let arguments =
+        [&asked[..], &["--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()]].concat();
+    let told = format!("{} {}", env!("CARGO_BIN_EXE_milepost"), arguments.join(" "));
+    let shown = out(&output).replace("\n  target/", &format!("\n  {}/target/", env!("CARGO_MANIFEST_DIR")));
+    assert!(shown.contains(&told), "{told}\n{shown}");
+    let again = milepost(&arguments, "");
+    assert!(out(&again).contains("deployed 35"), "{}", out(&again));
 }

@@ -1,6 +1,6 @@
 //! The bytes of a request, capped before and after they are unpacked.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
@@ -52,7 +52,13 @@ impl Encoding {
         }
         let mut plain = Vec::new();
         MultiGzDecoder::new(&*body).take((most as u64).saturating_add(1)).read_to_end(&mut plain).map_err(
-            |error| Error::Unreadable(format!("the body is not gzip, as Content-Encoding says: {error}")),
+            |error| {
+                let what = match error.kind() {
+                    ErrorKind::UnexpectedEof => "the body is gzip cut short",
+                    _ => "the body is not gzip, as Content-Encoding says",
+                };
+                Error::Unreadable(format!("{what}: {error}"))
+            },
         )?;
         if plain.len() > most { Err(Error::TooLarge { most }) } else { Ok(plain.into()) }
     }

@@ -17,6 +17,7 @@ mod time_to_first_deploy;
 mod view;
 
 pub use ask::{explain, query, query_range};
+pub use tally::QUANTILES;
 pub use view::{Case, Class, Group, UnitRef, View};
 
 use crate::answer::{Kind, Ratio};

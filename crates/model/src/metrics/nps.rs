@@ -23,7 +23,7 @@ pub(super) static SPEC: Spec = Spec {
         numbers 0–10: 100 × (share of 9–10 − share of 0–6). Margin: 1.96 × 100 × √(((1−N)²·p₊ + N²·p₀ + (1+N)²·p₋)/n), N \
         the score as a fraction; none below n = 5. Broken down, it is the same of the answers that name, or belong to, \
         the group: the last answer is the last one about it. `invited` is there where invitations are known. Below the \
-        whole installation, values about fewer than 5 respondents are withheld.",
+        whole installation, values about fewer than `min_group` (5) respondents are withheld.",
     parameters: &[
         parameter::CAPABILITY,
         parameter::TEAM,

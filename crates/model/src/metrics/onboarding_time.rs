@@ -26,7 +26,7 @@ static SPEC: Spec = Spec {
         before the end censors at the retirement; without an end by T the pair is censored at T. Quantiles are \
         Kaplan–Meier. Of those that shipped, `elite` took less than 2 h, `struggling` more than 24 h, `middle` the rest. \
         A pair is counted under the team that its start names or belongs to. Below the whole installation, values about \
-        fewer than 5 developers are withheld.",
+        fewer than `min_group` (5) developers are withheld.",
     parameters: &[
         parameter::TEAM,
         parameter::SERVICE,

@@ -12,7 +12,7 @@ use crate::model::names::Person;
 use crate::question::Estimator;
 
 /// The quantiles given for durations, by name.
-const QUANTILES: [(&str, f64); 2] = [("0.5", 0.5), ("0.9", 0.9)];
+pub const QUANTILES: [(&str, f64); 2] = [("0.5", 0.5), ("0.9", 0.9)];
 
 /// What is added up of the units of one group.
 #[derive(Default)]

@@ -90,6 +90,24 @@ fn json_is_one_answer_a_line_and_csv_one_row() {
     assert_eq!(lines.len(), 3);
 }
 
+/// Whoever reads it in a script finds every column also where nothing has happened yet.
+#[test]
+fn csv_has_the_same_columns_whatever_there_is_to_tell() {
+    for metric in metrics::registry() {
+        let spec = metric.spec();
+        let header = |engine: &Engine| {
+            let answers = answer(engine, &read(spec.name, &[]).unwrap()).unwrap();
+            text::write(Format::Csv, spec, &answers).unwrap().lines().next().unwrap().to_owned()
+        };
+        let none = text::write(Format::Csv, spec, &[]).unwrap();
+        assert_eq!(header(&testing::engine()), none.trim_end(), "{}", spec.name);
+    }
+    let curve = metrics::find("retention_curve").unwrap().spec();
+    assert!(text::write(Format::Csv, curve, &[]).unwrap().contains(",horizon,as_of,value,"));
+    let times = metrics::find("onboarding_time").unwrap().spec();
+    assert!(text::write(Format::Csv, times, &[]).unwrap().contains(",as_of,seconds_0.5,seconds_0.9,counts,"));
+}
+
 #[test]
 fn csv_quotes_what_needs_it() {
     let mut events = testing::history();

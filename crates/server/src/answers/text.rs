@@ -1,10 +1,8 @@
 //! Text forms of answers. JSON: an array of the objects of [`Answer`], one a line. CSV: a header, then one row for each.
 
-use std::collections::BTreeSet;
-
 use milepost_model::Answer;
-use milepost_model::answer::{Ratio, Value};
-use milepost_model::metrics::Spec;
+use milepost_model::answer::{Kind, Ratio, Value};
+use milepost_model::metrics::{self, QUANTILES, Spec};
 
 use super::{AskError, Explained};
 
@@ -55,17 +53,18 @@ fn json(answers: &[Answer]) -> Result<String, serde_json::Error> {
     Ok(format!("[{}]\n", lines.join(",\n")))
 }
 
-/// Columns: metric, the dimensions of the metric and any further label, `as_of`, the value with what belongs to it,
-/// counts and notes as `name=value;…`. No value: an empty cell.
+/// Columns: metric, the dimensions of the metric and its horizon if it has several, `as_of`, the value with what belongs
+/// to it, counts and notes as `name=value;…`. They are the same whatever the answers are. No value: an empty cell.
 fn csv(spec: &Spec, answers: &[Answer]) -> String {
     let mut labels: Vec<&str> = spec.dimensions.iter().map(|d| d.as_str()).collect();
-    let more: BTreeSet<&str> = answers.iter().flat_map(|a| a.labels.keys().copied()).collect();
-    labels.extend(more.into_iter().filter(|label| !spec.dimensions.iter().any(|d| d.as_str() == *label)));
+    if metrics::find(spec.name).is_ok_and(|metric| !metric.horizons().is_empty()) {
+        labels.push("horizon");
+    }
 
     let mut header = vec!["metric".to_owned()];
     header.extend(labels.iter().map(|label| (*label).to_owned()));
     header.push("as_of".to_owned());
-    header.extend(answers.first().map(|answer| value_columns(&answer.value)).unwrap_or_default());
+    header.extend(value_columns(spec.kind));
     header.extend(["counts".to_owned(), "notes".to_owned()]);
 
     let rows = answers.iter().map(|answer| {
@@ -80,11 +79,11 @@ fn csv(spec: &Spec, answers: &[Answer]) -> String {
     std::iter::once(header).chain(rows).map(|row| line(&row)).collect()
 }
 
-fn value_columns(value: &Value) -> Vec<String> {
-    let names: &[&str] = match value {
-        Value::Ratio(_) => &["value", "numerator", "denominator", "low", "high"],
-        Value::Score(_) => &["value", "low", "high"],
-        Value::Durations(quantiles) => return quantiles.keys().map(|q| format!("seconds_{q}")).collect(),
+fn value_columns(kind: Kind) -> Vec<String> {
+    let names: &[&str] = match kind {
+        Kind::Ratio => &["value", "numerator", "denominator", "low", "high"],
+        Kind::Score => &["value", "low", "high"],
+        Kind::Durations => return QUANTILES.iter().map(|(name, _)| format!("seconds_{name}")).collect(),
     };
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -105,7 +104,9 @@ fn value_cells(value: &Value) -> Vec<String> {
             let interval = score.and_then(|s| s.interval);
             vec![cell(score.map(|s| s.value)), cell(interval.map(|i| i.0)), cell(interval.map(|i| i.1))]
         }
-        Value::Durations(quantiles) => quantiles.values().map(|seconds| cell(*seconds)).collect(),
+        Value::Durations(quantiles) => {
+            QUANTILES.iter().map(|(name, _)| cell(quantiles.get(name).copied().flatten())).collect()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `query` and `explain` have in common: which numbers, and where to ask.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use milepost_model::Model;
 use milepost_store::{StoreError, sqlite};
 
+use super::{shown, table};
+use crate::answers::text::Format;
 use crate::answers::{AskError, Parameters, Source};
 use crate::config::{self, Flags};
 use crate::engine::Engine;
@@ -85,30 +88,32 @@ pub(super) fn given<const N: usize>(fields: [(&str, &Option<String>); N]) -> Par
 #[command(next_help_heading = "Where to ask")]
 #[allow(rustdoc::bare_urls, clippy::doc_markdown, reason = "these comments are the help text")]
 pub(super) struct PlaceArgs {
-    /// Read this data directory; a server may be running on it.
-    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    /// Read this data directory; a server may be running on it. [env: MILEPOST_DATA, without --server]
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data: Option<PathBuf>,
     /// Ask this server: http://127.0.0.1:7171.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
     server: Option<String>,
-    /// The configuration to read the data with. A server has its own.
-    #[arg(long, value_name = "FILE", env = "MILEPOST_CONFIG")]
+    /// The configuration to read the data with; a server has its own. [env: MILEPOST_CONFIG, without --server]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl PlaceArgs {
     /// Opens it. A data directory is read into a Model of our own, as far as it is committed.
     pub(super) fn source(&self) -> Result<Source, AskError> {
-        match (&self.server, &self.data) {
-            (Some(url), _) => Ok(Source::There(url.clone())),
-            (None, Some(data)) => self.read(data).map(Source::Here),
-            (None, None) => Err(AskError::bad("--data", "missing: give --data DIR or --server URL")),
+        if let Some(url) = &self.server {
+            return server(url);
         }
+        let data = self.data.clone().or_else(|| variable("MILEPOST_DATA"));
+        let nowhere = || AskError::bad("no place to ask", "give --data DIR or --server URL");
+        self.read(&data.ok_or_else(nowhere)?).map(Source::Here)
     }
 
     fn read(&self, data: &Path) -> Result<std::sync::Arc<Engine>, AskError> {
-        let settings = config::load(self.config.as_deref(), Flags::default())
-            .map_err(|error| AskError::bad("--config", error.to_string()))?;
+        let file = self.config.clone().or_else(|| variable("MILEPOST_CONFIG"));
+        let settings = config::load(file.as_deref(), Flags::default())
+            .map_err(|error| AskError::bad("configuration", error.to_string()))?;
         let failed = |error: StoreError| AskError::Failed(error.to_string());
         let mut reader = sqlite::open_reader(data).map_err(failed)?;
         let bar = progress_bar(reader.sizes().map_err(failed)?.winners(), "events read");
@@ -122,6 +127,66 @@ impl PlaceArgs {
         bar.finish_and_clear();
         Ok(Engine::new(model, settings.metrics(), reader))
     }
+}
+
+/// A variable that stands for a flag. Read here and not by clap, for which it would be in conflict with `--server` as the
+/// flag is: whoever names a server does not mean what the machine is set up with.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn server(url: &str) -> Result<Source, AskError> {
+    let message = match url.split_once("://") {
+        Some(("http", place)) if !place.is_empty() => return Ok(Source::There(url.to_owned())),
+        Some(("https", place)) => {
+            format!("{url}: there is no TLS between milepost and a server: write http://{place}")
+        }
+        _ => format!("{url} is no URL: write http://host:port, such as http://127.0.0.1:7171"),
+    };
+    Err(AskError::bad("--server", message))
+}
+
+/// Why there is no answer at all, for people: names that nobody has mentioned yet, or else nothing has been.
+pub(super) fn nothing(source: &Source, metric: &str, parameters: &Parameters) -> String {
+    let unknown = FILTERS.iter().filter_map(|filter| {
+        let (_, name) = parameters.iter().find(|(parameter, _)| parameter == filter)?;
+        let known = known(source, metric, filter, parameters)?;
+        (!known.contains(name)).then(|| unheard_of(metric, filter, name, known))
+    });
+    let unknown: String = unknown.collect();
+    if unknown.is_empty() {
+        return format!("{metric}: nothing it could be about has appeared yet\n");
+    }
+    unknown
+}
+
+/// The parameters that narrow a question to a name.
+const FILTERS: [&str; 3] = ["capability", "team", "service"];
+
+/// Names that are told where one is not known.
+const TOLD: usize = 10;
+
+/// The names of a kind that have appeared by the moment of the question, or by the end of its range.
+fn known(source: &Source, metric: &str, by: &str, parameters: &Parameters) -> Option<BTreeSet<String>> {
+    let moment = parameters.iter().find(|(name, _)| name == "to" || name == "as_of");
+    let mut question = vec![("by".to_owned(), by.to_owned())];
+    question.extend(moment.map(|(_, day)| ("as_of".to_owned(), day.clone())));
+    let answers = source.query(metric, &question, Format::Json).ok()?;
+    let answers = shown::answers(&answers).ok()?;
+    Some(answers.into_iter().filter_map(|mut answer| answer.labels.remove(by)).collect())
+}
+
+fn unheard_of(metric: &str, filter: &str, name: &str, known: BTreeSet<String>) -> String {
+    let heading = format!("{metric}: no {filter} `{}` has appeared", table::plain(name));
+    if known.is_empty() {
+        return format!("{heading}, nor any other\n");
+    }
+    let mut known: Vec<_> = known.into_iter().collect();
+    known.sort_by(|a, b| strsim::jaro_winkler(name, b).total_cmp(&strsim::jaro_winkler(name, a)));
+    let more = known.len().saturating_sub(TOLD);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let told: Vec<_> = known.iter().take(TOLD).map(|name| table::plain(name)).collect();
+    format!("{heading}; there are {}{more}\n", told.join(", "))
 }
 
 /// A progress bar on standard error, if that is a terminal.

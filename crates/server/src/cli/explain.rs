@@ -1,8 +1,9 @@
 //! `milepost explain`: why an answer is what it is.
 
 use clap::{Args, ValueEnum};
+use milepost_model::metrics;
 
-use super::asking::{PlaceArgs, SelectorArgs, given, print};
+use super::asking::{PlaceArgs, SelectorArgs, given, nothing, print};
 use super::shown::{self, ShownExplanation};
 use super::table;
 use crate::answers::{AskError, PageRequest, Parameters, Source};
@@ -70,7 +71,10 @@ impl ExplainArgs {
         let json = self.page(&source, &parameters)?;
         match self.format {
             Output::Json => print(&json),
-            Output::Table => print(&self.table(&json)?),
+            Output::Table => {
+                let table = self.table(&json)?;
+                print(&table.unwrap_or_else(|| nothing(&source, &self.metric, &parameters)))
+            }
         }
     }
 
@@ -79,23 +83,41 @@ impl ExplainArgs {
         source.explain(&self.metric, parameters, &page)
     }
 
-    fn table(&self, json: &str) -> Result<String, AskError> {
+    /// None where there is no answer.
+    fn table(&self, json: &str) -> Result<Option<String>, AskError> {
         let failed = |error: serde_json::Error| AskError::Failed(error.to_string());
         let explanation: ShownExplanation = serde_json::from_str(json).map_err(failed)?;
         let answers = shown::read(explanation.answers.clone()).map_err(failed)?;
-        let as_of = answers.first().map(|answer| answer.as_of.as_str()).unwrap_or_default();
+        let Some(first) = answers.first() else { return Ok(None) };
+        let beginning = format!(
+            "{} as of {}\n\n{}\n\n{}\n\n",
+            self.metric,
+            first.as_of,
+            explanation.definition.trim(),
+            table::moment(&answers)
+        );
+        if explanation.total_units == 0 {
+            let is_withheld = answers.iter().any(|answer| answer.notes.iter().any(|note| note == "withheld"));
+            return Ok(Some(format!("{beginning}{}\n", self.no_units(is_withheld))));
+        }
         let next = match explanation.next_page_token.as_str() {
             "" => String::new(),
             token => format!("; the next page: --page-token {token}"),
         };
-        Ok(format!(
-            "{} as of {as_of}\n\n{}\n\n{}\n\n{}\n{} of {} units{next}\n",
-            self.metric,
-            explanation.definition.trim(),
-            table::moment(&answers),
+        Ok(Some(format!(
+            "{beginning}{}\n{} of {} units{next}\n",
             table::units(&explanation),
             explanation.units.len(),
             explanation.total_units,
-        ))
+        )))
+    }
+
+    fn no_units(&self, is_withheld: bool) -> String {
+        if is_withheld {
+            return "The units behind it are withheld: they are about too few persons".to_owned();
+        }
+        let needs = metrics::find(&self.metric).map(|metric| metric.spec().needs.join(", "));
+        let needs = needs.map(|types| format!(": it is about events of type {types}")).unwrap_or_default();
+        format!("No unit is behind it{needs}")
     }
 }

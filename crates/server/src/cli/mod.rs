@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::answers::AskError;
+use crate::config;
 
 mod asking;
 mod check;
@@ -102,8 +103,12 @@ pub fn main() -> ExitCode {
 
 /// Logs to standard error, from this level on unless `MILEPOST_LOG` says otherwise.
 fn log(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MILEPOST_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let said = std::env::var(config::log::LOG).unwrap_or_default();
+    let said = if said.trim().is_empty() { level } else { &said };
+    let filter = config::log::filter(said).unwrap_or_else(|wrong| {
+        eprintln!("milepost: {}: {wrong}; logging {level}", config::log::LOG);
+        tracing_subscriber::EnvFilter::new(level)
+    });
     let colours = std::io::stderr().is_terminal();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

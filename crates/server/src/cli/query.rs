@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use milepost_model::time::SpanError;
 use milepost_model::{Day, Span};
 
-use super::asking::{PlaceArgs, SelectorArgs, given, print};
+use super::asking::{PlaceArgs, SelectorArgs, given, nothing, print};
 use super::{shown, table};
 use crate::answers::text::Format;
 use crate::answers::{AskError, Parameters};
@@ -73,7 +73,11 @@ impl QueryArgs {
         match self.format {
             Output::Json => print(&source.query(&self.metric, &parameters, Format::Json)?),
             Output::Csv => print(&source.query(&self.metric, &parameters, Format::Csv)?),
-            Output::Table => print(&self.table(&source.query(&self.metric, &parameters, Format::Json)?)?),
+            Output::Table => {
+                let json = source.query(&self.metric, &parameters, Format::Json)?;
+                let table = self.table(&json)?;
+                print(&table.unwrap_or_else(|| nothing(&source, &self.metric, &parameters)))
+            }
         }
     }
 
@@ -88,12 +92,11 @@ impl QueryArgs {
         parameters
     }
 
-    fn table(&self, json: &str) -> Result<String, AskError> {
+    /// None where there is no answer.
+    fn table(&self, json: &str) -> Result<Option<String>, AskError> {
         let answers = shown::answers(json).map_err(|error| AskError::Failed(error.to_string()))?;
-        let Some(first) = answers.first() else {
-            return Ok(format!("{}: nothing it could be about has appeared yet\n", self.metric));
-        };
-        Ok(match (&self.from, &self.to) {
+        let Some(first) = answers.first() else { return Ok(None) };
+        Ok(Some(match (&self.from, &self.to) {
             (Some(from), Some(to)) => {
                 format!(
                     "{} from {from} to {to}\n{}\n",
@@ -102,7 +105,7 @@ impl QueryArgs {
                 )
             }
             _ => format!("{} as of {}\n{}\n", self.metric, first.as_of, table::moment(&answers)),
-        })
+        }))
     }
 
     /// The days of a range that has been answered.

@@ -296,7 +296,7 @@ pub(super) fn drawn(columns: &[Column], rows: impl Iterator<Item = Vec<String>>)
 }
 
 /// Names are what senders chose: a terminal must not take one for a command.
-fn plain(cell: &str) -> String {
+pub(super) fn plain(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -3,7 +3,11 @@
 //! The part that numbers depend on is [`milepost_model::Config`], whose keys stand at the top level of the file beside
 //! the operational ones. Unknown keys are refused: a mistyped one would otherwise change numbers in silence.
 
+mod layer;
+pub(crate) mod log;
+mod mistake;
 mod person_key;
+mod sense;
 mod source;
 
 use std::collections::BTreeMap;
@@ -17,8 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::keeper::KeeperLimits;
 
+pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKey};
-pub use source::{ConfigError, Flags, Mistake, load, process_variables, read};
+pub use source::{ConfigError, Flags, check, load, process_variables, read};
 
 /// Everything that can be configured, with its default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +57,7 @@ pub struct LimitSettings {
     pub batch_events: usize,
     /// Bytes of one request, also once decompressed.
     pub body_bytes: usize,
-    /// Bytes of one event as it is sent.
+    /// Bytes of one event as it is sent; where it is not said, no more than of a request.
     pub event_bytes: usize,
     /// Bytes of a source or an id.
     pub identity_bytes: usize,
@@ -133,23 +138,6 @@ impl Settings {
             timeout: self.timeout,
             windows: self.windows.clone(),
         }
-    }
-
-    /// Values that can be read and make no sense, each with its key and the reason.
-    fn errors(&self) -> Vec<(String, String)> {
-        let LimitSettings { batch_events, body_bytes, event_bytes, stream_batches, queue_events, .. } =
-            self.limits;
-        let at_least_one = [
-            ("limits.batch_events", batch_events),
-            ("limits.body_bytes", body_bytes),
-            ("limits.event_bytes", event_bytes),
-            ("limits.stream_batches", stream_batches),
-            ("limits.queue_events", queue_events as usize),
-        ]
-        .into_iter()
-        .filter(|(_, value)| *value == 0)
-        .map(|(key, _)| (key.to_owned(), "0 would take nothing: write at least 1".to_owned()));
-        at_least_one.chain(self.metrics().errors()).collect()
     }
 }
 

@@ -3,18 +3,17 @@
 //! Every key has a default. So each one can be read alone, on top of the defaults, and one mistake hides no other.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use figment::error::Kind;
-use figment::providers::{Format as _, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::Figment;
 
-use super::Settings;
+use super::layer::Layer;
+use super::mistake::{Mistake, Origin, defaults, nearest};
+use super::sense::{self, alike};
+use super::{Settings, log};
 
 /// Variables that are no settings, and ours all the same.
-const OF_THE_COMMAND_LINE: [&str; 2] = ["MILEPOST_CONFIG", "MILEPOST_LOG"];
+const OF_THE_COMMAND_LINE: [&str; 2] = ["MILEPOST_CONFIG", log::LOG];
 
 /// What the command line says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,26 +48,6 @@ pub enum ConfigError {
     Mistakes(Vec<Mistake>),
 }
 
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mistake {
-    /// The file, variable or flag; empty where several of them together are wrong.
-    pub place: String,
-    /// The key.
-    pub key: String,
-    /// What is wrong with it and how to mend it.
-    pub message: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
-        }
-        write!(f, "{}: {}", self.key, self.message)
-    }
-}
-
 /// Settings of this process: from a file, if there is one, under its variables, under flags.
 pub fn load(file: Option<&Path>, flags: Flags) -> Result<Settings, ConfigError> {
     read(file, process_variables(), flags).map(|(settings, _)| settings)
@@ -88,142 +67,175 @@ pub fn read(
     environment: impl IntoIterator<Item = (String, String)>,
     flags: Flags,
 ) -> Result<(Settings, Vec<String>), ConfigError> {
-    let mut layers = Vec::new();
-    if let Some(path) = file {
-        layers.push(Layer::file(path)?);
+    let read = Reading::new(file, environment, flags)?;
+    if read.mistakes.is_empty() {
+        return Ok((read.settings, read.foreign));
     }
-    let mut foreign = Vec::new();
-    let known = known_sections();
+    Err(ConfigError::Mistakes(read.mistakes.into_iter().collect()))
+}
+
+/// As [`read`], for somebody who wants to know: variables that name no setting are mistakes too, and so is a wrong
+/// `MILEPOST_LOG`. With what is right and may not be meant.
+pub fn check(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: Flags,
+) -> Result<(Settings, Vec<String>), ConfigError> {
+    let environment: Vec<_> = environment.into_iter().collect();
+    let said = environment.iter().find(|(name, _)| name == log::LOG).map(|(_, value)| value.clone());
+    let mut read = Reading::new(file, environment, flags)?;
+    let wrong = |key: &str, message| Mistake { place: String::new(), key: key.to_owned(), message };
+    read.mistakes.extend(read.foreign.iter().map(|name| wrong(name, names_nothing(name))));
+    read.mistakes.extend(said.and_then(|said| log::filter(&said).err()).map(|m| wrong(log::LOG, m)));
+    if read.mistakes.is_empty() {
+        read.notes.extend(sense::twins(&read.settings));
+        return Ok((read.settings, read.notes));
+    }
+    Err(ConfigError::Mistakes(read.mistakes.into_iter().collect()))
+}
+
+/// What has been read.
+struct Reading {
+    /// With the defaults where there are mistakes.
+    settings: Settings,
+    mistakes: BTreeSet<Mistake>,
+    /// Variables that name no setting.
+    foreign: Vec<String>,
+    /// What is right and may not be meant.
+    notes: Vec<String>,
+}
+
+impl Reading {
+    fn new(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: Flags,
+    ) -> Result<Self, ConfigError> {
+        let mut layers: Vec<_> = file.map(Layer::file).transpose()?.into_iter().collect();
+        let (mut mistakes, mut notes) = (BTreeSet::new(), Vec::new());
+        let (mut variables, foreign) = ours(environment);
+        let capabilities = capabilities(layers.first(), &variables);
+        for variable in &mut variables {
+            match variable.name_capability(&capabilities) {
+                Ok(note) => notes.extend(note),
+                Err(mistake) => {
+                    mistakes.insert(mistake);
+                    continue;
+                }
+            }
+            layers.push(Layer::variable(&variable.name, &variable.path, &variable.value));
+        }
+        layers.push(Layer::flags(flags));
+
+        mistakes.extend(layers.iter_mut().flat_map(Layer::take_mistakes));
+        let merged = layers.iter().fold(Figment::new(), Figment::merge);
+        let mut settings: Settings = merged.extract().unwrap_or_else(|error| {
+            mistakes.insert(Mistake::of("", Origin::File, &[], &error));
+            Settings::default()
+        });
+        let limits = &mut settings.limits;
+        if !layers.iter().any(|layer| layer.has(&["limits", "event_bytes"])) {
+            limits.event_bytes = limits.event_bytes.min(limits.body_bytes);
+        }
+        let wrong: Vec<_> = mistakes.iter().map(|mistake| mistake.key.clone()).collect();
+        for senseless in sense::senseless(&settings) {
+            let key = senseless.path.join(".");
+            if wrong.contains(&key)
+                || senseless.beside.is_some_and(|beside| wrong.iter().any(|k| k == beside))
+            {
+                continue;
+            }
+            let path: Vec<_> = senseless.path.iter().map(String::as_str).collect();
+            let place = layers.iter().rev().find(|layer| layer.has(&path)).map(|layer| layer.place.clone());
+            let place = place.unwrap_or_default();
+            mistakes.insert(Mistake { place, key, message: senseless.message });
+        }
+        Ok(Self { settings, mistakes, foreign, notes })
+    }
+}
+
+/// A variable that is ours.
+struct Variable {
+    name: String,
+    path: Vec<String>,
+    value: String,
+}
+
+/// Our variables, and the names of those that look so.
+fn ours(environment: impl IntoIterator<Item = (String, String)>) -> (Vec<Variable>, Vec<String>) {
+    let known = defaults();
+    let (mut ours, mut foreign) = (Vec::new(), Vec::new());
     for (name, value) in environment {
         let Some(key) = name.strip_prefix("MILEPOST_") else { continue };
         let path: Vec<_> = key.split("__").map(str::to_ascii_lowercase).collect();
         if known.contains_key(&path[0]) {
-            layers.push(Layer::variable(&name, &path, &value));
+            ours.push(Variable { name, path, value });
         } else if !OF_THE_COMMAND_LINE.contains(&name.as_str()) {
             foreign.push(name);
         }
     }
-    layers.push(Layer::flags(flags));
-
-    let mistakes: BTreeSet<_> = layers.iter().flat_map(Layer::mistakes).collect();
-    if !mistakes.is_empty() {
-        return Err(ConfigError::Mistakes(mistakes.into_iter().collect()));
-    }
-    let merged = layers.into_iter().fold(Figment::new(), Figment::merge);
-    let settings: Settings =
-        merged.extract().map_err(|error| ConfigError::Mistakes(vec![mistake("", &[], &error)]))?;
-    let errors = settings.errors();
-    if errors.is_empty() {
-        return Ok((settings, foreign));
-    }
-    let mistakes = errors.into_iter().map(|(key, message)| Mistake { place: String::new(), key, message });
-    Err(ConfigError::Mistakes(mistakes.collect()))
+    (ours, foreign)
 }
 
-/// The keys at the top level.
-fn known_sections() -> Dict {
-    // Settings are a plain struct with text keys; serialising them cannot fail.
-    Value::serialize(Settings::default()).ok().and_then(Value::into_dict).unwrap_or_default()
+fn names_nothing(variable: &str) -> String {
+    let known: Vec<_> =
+        defaults().keys().map(|section| format!("MILEPOST_{}", section.to_ascii_uppercase())).collect();
+    let first = variable.split("__").next().unwrap_or_default();
+    let hint = nearest(first, known.iter().map(String::as_str))
+        .map(|nearest| format!("; did you mean {}?", variable.replacen(first, nearest, 1)))
+        .unwrap_or_default();
+    format!("names no setting{hint}")
 }
 
-/// Settings of one origin.
-struct Layer {
-    place: String,
-    values: Dict,
+/// The capabilities of the file, and those that a variable names as no shell can: with a `-`.
+fn capabilities(file: Option<&Layer>, variables: &[Variable]) -> BTreeSet<String> {
+    let in_file = file.and_then(|file| file.values.get("capabilities")?.as_dict().cloned());
+    let in_file = in_file.unwrap_or_default().into_keys();
+    let in_variables = variables.iter().filter_map(Variable::capability).filter(|name| name.contains('-'));
+    in_file.chain(in_variables.map(str::to_owned)).collect()
 }
 
-impl Layer {
-    fn file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let values = Toml::from_str(&text).map_err(|error| ConfigError::NotToml {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
-        Ok(Self { place: path.display().to_string(), values })
+impl Variable {
+    /// The capability it is about.
+    fn capability(&self) -> Option<&str> {
+        let [section, capability, ..] = self.path.as_slice() else { return None };
+        (section == "capabilities").then_some(capability)
     }
 
-    /// A variable holds a number, `true`, `[a list]` or else a text.
-    fn variable(name: &str, path: &[String], value: &str) -> Self {
-        let value = value.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
-        Self { place: name.to_owned(), values: nested(path, value) }
-    }
-
-    fn flags(flags: Flags) -> Self {
-        let data = flags.data.map(|data| data.to_string_lossy().into_owned());
-        let values = [("listen", flags.listen), ("data", data)];
-        let given = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))));
-        Self { place: "flags".into(), values: given.collect() }
-    }
-
-    /// Reads each value alone.
-    fn mistakes(&self) -> Vec<Mistake> {
-        let mut leaves = Vec::new();
-        collect_leaves(&self.values, &mut Vec::new(), &mut leaves);
-        leaves
-            .into_iter()
-            .filter_map(|(path, value)| {
-                let alone = Value::from(nested(&path, value));
-                let error = alone.deserialize::<Settings>().err()?;
-                Some(mistake(&self.place, &path, &error))
-            })
-            .collect()
-    }
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.place.clone())
-    }
-
-    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Ok(Map::from([(Profile::Default, self.values.clone())]))
-    }
-}
-
-/// A value in as many tables as its path has keys before the last.
-fn nested(path: &[String], value: Value) -> Dict {
-    match path {
-        [] => Dict::new(),
-        [key] => Dict::from([(key.clone(), value)]),
-        [key, rest @ ..] => Dict::from([(key.clone(), nested(rest, value).into())]),
-    }
-}
-
-/// Everything that is no table, and empty tables, with their paths.
-fn collect_leaves(table: &Dict, path: &mut Vec<String>, leaves: &mut Vec<(Vec<String>, Value)>) {
-    for (key, value) in table {
-        path.push(key.clone());
-        match value.as_dict() {
-            Some(inner) if !inner.is_empty() => collect_leaves(inner, path, leaves),
-            _ => leaves.push((path.clone(), value.clone())),
+    /// Takes a capability that looks like one of those configured for that one: names of variables have no case, and
+    /// shells export none that has a `-` in it. Tells if it is not sure that the name is the one meant.
+    fn name_capability(&mut self, configured: &BTreeSet<String>) -> Result<Option<String>, Mistake> {
+        let Some(name) = self.capability() else { return Ok(None) };
+        if configured.contains(name) {
+            return Ok(None);
         }
-        path.pop();
-    }
-}
-
-fn mistake(place: &str, path: &[String], error: &figment::Error) -> Mistake {
-    let (key, message) = match &error.kind {
-        Kind::UnknownField(name, known) => {
-            let mut key = error.path.clone();
-            if key.last() != Some(name) {
-                key.push(name.clone());
+        let fitting: Vec<_> = configured.iter().filter(|other| alike(other) == alike(name)).collect();
+        match fitting.as_slice() {
+            [] if !name.contains('_') => Ok(None),
+            [] => {
+                let dashed = self.name.replacen(
+                    &name.to_ascii_uppercase(),
+                    &name.to_ascii_uppercase().replace('_', "-"),
+                    1,
+                );
+                Ok(Some(format!(
+                    "{}: configures the capability `{name}`; if there is a `-` in its name, name it in the file too, or \
+                     start with: env '{dashed}=…' milepost …",
+                    self.name
+                )))
             }
-            (key, unknown(name, known))
+            [one] => {
+                self.path[1].clone_from(one);
+                Ok(None)
+            }
+            several => {
+                let names: Vec<_> = several.iter().map(|name| format!("`{name}`")).collect();
+                let message = format!(
+                    "could be about {}: write it in the file, under the name that is meant",
+                    names.join(" or ")
+                );
+                Err(Mistake { place: self.name.clone(), key: self.path.join("."), message })
+            }
         }
-        kind => (path.to_vec(), kind.to_string()),
-    };
-    Mistake { place: place.to_owned(), key: key.join("."), message }
-}
-
-/// With the known key that looks most like it, if one does, and all of them.
-fn unknown(name: &str, known: &[&str]) -> String {
-    let likeness = |known: &&str| strsim::jaro_winkler(name, known);
-    let nearest = known
-        .iter()
-        .copied()
-        .filter(|known| likeness(known) > 0.8)
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let hint = nearest.map(|nearest| format!("did you mean `{nearest}`? ")).unwrap_or_default();
-    format!("unknown key; {hint}Known here: {}", known.join(", "))
+    }
 }

@@ -1,6 +1,6 @@
 //! Files cut into batches of lines.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -56,9 +56,18 @@ pub(super) fn read(
     sender: &mpsc::Sender<Batch>,
 ) -> Result<(), ImportError> {
     for Input { name, bytes } in inputs {
-        read_one(&name, bytes, longest, sender).map_err(|source| ImportError::Read { name, source })?;
+        read_one(&name, bytes, longest, sender)
+            .map_err(|source| ImportError::Read { name, source: plainly(source) })?;
     }
     Ok(())
+}
+
+/// What ends before it should says so in the words of whoever reads it.
+fn plainly(error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return io::Error::new(error.kind(), "cut short: the file is not whole, so bring it again");
+    }
+    error
 }
 
 fn read_one(

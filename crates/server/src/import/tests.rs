@@ -42,7 +42,7 @@ fn a_file_cut_off_in_the_middle_is_told() {
     let mut cut = packed(&b"line\n".repeat(10_000));
     cut.truncate(cut.len() / 2);
     let error = read(vec![input("events.gz", cut)], 100).unwrap_err();
-    assert!(error.to_string().starts_with("events.gz: "), "{error}");
+    assert!(error.to_string().starts_with("events.gz: cut short"), "{error}");
 }
 
 proptest! {

@@ -6,8 +6,9 @@
 //! | `GET /v1/metrics/{name}` | answers; the parameters are those of the command line, `format` is `json` or `csv` |
 //! | `GET /v1/metrics/{name}/explain` | who counts and why; also `page_size` and `page_token` |
 //!
-//! A question that cannot be answered: `{"error":{"field":…,"message":…}}`, 404 for an unknown metric, else 400.
-//! 500 if the question is fine and the answer fails.
+//! A question that cannot be answered: `{"error":{"reason":…,"field":…,"message":…}}`, as at the door for events. 404
+//! `not_found` for an unknown metric, 400 `invalid` for a wrong parameter, 503 `busy` where too many are being answered,
+//! 500 `failed` if the question is fine and the answer fails.
 
 use std::sync::Arc;
 
@@ -124,13 +125,14 @@ fn description(spec: &Spec) -> Value {
 
 impl IntoResponse for AskError {
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::Unknown(_) => StatusCode::NOT_FOUND,
-            Self::Bad { .. } => StatusCode::BAD_REQUEST,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        let (status, reason) = match self {
+            Self::Unknown(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Bad { .. } => (StatusCode::BAD_REQUEST, "invalid"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         };
-        let body = json!({"error": {"field": self.field(), "message": self.message()}});
+        let field = self.field().unwrap_or_default();
+        let body = json!({"error": {"reason": reason, "field": field, "message": self.message()}});
         let mut response = (status, axum::Json(body)).into_response();
         if self == Self::Busy {
             response.headers_mut().insert(header::RETRY_AFTER, PATIENCE.as_secs().into());

@@ -36,7 +36,9 @@ async fn http_and_grpc_share_a_port() {
     assert_eq!(get(addr, "/healthz").await, (200, "ok\n".into()));
     assert_eq!(get(addr, "/readyz").await, (200, "ready\n".into()));
     assert_eq!(get(addr, "/nowhere").await.0, 404);
-    assert_eq!(get(addr, "/v1/events").await.0, 405);
+    let (status, body) = get(addr, "/v1/events").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["error"]["field"]), (405, &"method".into()), "{body}");
     let mut client = IngestServiceClient::connect(format!("http://{addr}")).await.unwrap();
     let events = vec![proto::encode(&json::decode(event(1).as_bytes()).unwrap())];
     assert_eq!(client.publish(pb::PublishRequest { events }).await.unwrap().into_inner().results.len(), 1);

@@ -2,10 +2,11 @@
 
 mod findings;
 mod history;
+mod kept;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,7 +48,8 @@ pub(super) struct DemoArgs {
     /// Where to listen [default: 127.0.0.1:7171, or a free port if that is taken].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Keep the events here [default: a temporary directory, removed at the end].
+    /// Keep the events here, with the configuration they are measured with [default: a temporary directory, removed at
+    /// the end].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// End after the numbers instead of serving.
@@ -61,6 +63,14 @@ enum DemoError {
     /// No place for the events.
     #[error("cannot make a temporary directory: {0}; name one with --data")]
     Directory(std::io::Error),
+    /// No place for the configuration of what is kept.
+    #[error("{}: {source}", path.display())]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
     /// It cannot be served.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -107,10 +117,13 @@ impl DemoArgs {
             "{stored} events stored, {duplicate} known already, {refused} refused, in {seconds:.1} s\n\n"
         ))?;
         print(&story(Arc::clone(&running.engine)).await?)?;
+        if let Some(data) = &self.data {
+            print(&kept::told(data)?)?;
+        }
         if self.once {
             return Ok(());
         }
-        print(&where_to_look(running.addr))?;
+        print(&where_to_look(&program(), running.addr))?;
         std::future::pending().await
     }
 
@@ -162,7 +175,31 @@ async fn story(engine: Arc<Engine>) -> Result<String, AskError> {
     .await
 }
 
-fn where_to_look(addr: SocketAddr) -> String {
+/// How to call this program again: by its name where a shell finds it, else by its path.
+fn program() -> String {
+    let name = "milepost";
+    let Ok(path) = std::env::current_exe() else { return name.to_owned() };
+    let real = |path: &Path| path.canonicalize().ok();
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&search).map(|directory| directory.join(name)).find(|path| path.is_file());
+    if found.is_some_and(|found| real(&found) == real(&path)) {
+        return name.to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let below = path.strip_prefix(here).ok();
+    // What has a slash in it is no name, wherever it is.
+    below.filter(|below| below.components().count() > 1).map_or_else(|| shell_word(&path), shell_word)
+}
+
+/// As a shell reads it as one word.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+fn where_to_look(program: &str, addr: SocketAddr) -> String {
     format!(
         "\
 Serving until Ctrl-C. Where to look:
@@ -171,10 +208,26 @@ Serving until Ctrl-C. Where to look:
   curl 'http://{addr}/v1/metrics/market_share?as_of=2019-06-30'
   curl 'http://{addr}/v1/metrics/onboarding_time?from=2018-12-31&to=2020-12-31&step=30d&format=csv'
   curl 'http://{addr}/v1/metrics/keep_rate/explain?capability=chart-testing&as_of=2020-10-31&page_size=5'
-  milepost query market_share --from 2018-01-01 --to 2020-12-31 --step 7d --server http://{addr}
-  milepost explain time_to_first_deploy --as-of 2018-12-31 --server http://{addr}
+  {program} query market_share --from 2018-01-01 --to 2020-12-31 --step 7d --server http://{addr}
+  {program} explain time_to_first_deploy --as-of 2018-12-31 --server http://{addr}
   grpcurl -plaintext -d '{{\"selector\":{{\"metric\":\"market_share\"}},\"as_of\":\"2019-06-30\"}}' \\
     {addr} milepost.v1.MetricsService/Query
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        for (path, word) in [
+            ("/opt/milepost", "/opt/milepost"),
+            ("/my files/milepost", "'/my files/milepost'"),
+            ("/it's/$here", r"'/it'\''s/$here'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 }

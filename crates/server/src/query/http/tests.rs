@@ -78,10 +78,26 @@ async fn what_is_wrong_is_named() {
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((found, body["error"]["field"].as_str()), (status, Some(field)), "{path}: {body}");
         assert!(!body["error"]["message"].as_str().unwrap().is_empty());
+        let reason = if status == StatusCode::NOT_FOUND { "not_found" } else { "invalid" };
+        assert_eq!(body["error"]["reason"], reason, "{path}");
         assert!(headers.contains_key(DIGEST));
     }
     let (_, _, body) = get("/v1/metrics/nonsense").await;
     assert!(body.contains("market_share, keep_rate"), "{body}");
+}
+
+#[tokio::test]
+async fn who_is_sent_away_is_told_why() {
+    for (error, status, reason) in [
+        (AskError::Busy, StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        (AskError::Failed("disk".to_owned()), StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+    ] {
+        let response = error.into_response();
+        assert_eq!(response.status(), status);
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["error"]["reason"], &body["error"]["field"]), (&json!(reason), &json!("")));
+    }
 }
 
 #[tokio::test]
