@@ -81,6 +81,6 @@ impl Writing {
 }
 
 fn open_store(settings: &Settings) -> Result<Sqlite, StoreError> {
-    let options = Options { quarantine_rows: settings.limits.quarantine_events };
+    let options = Options { quarantine_rows: settings.limits.quarantine_events, ..Options::default() };
     Sqlite::open(&settings.data, options)
 }

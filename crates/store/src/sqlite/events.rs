@@ -4,38 +4,50 @@ use milepost_model::{Content, Event, EventId, EventKey, Sealed, Timestamp};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, Rows, params};
 
-use super::identity::{Identity, Kept};
+use super::identity::Identity;
+use super::versions::{Kept, Versions};
 use crate::{Appended, Effect, StoreError};
 
 /// Appends events within the transaction that `connection` is in.
 pub(super) fn append(
     connection: &Connection,
+    identity: &mut Identity,
     events: &[Sealed],
     now: Timestamp,
 ) -> Result<Vec<Appended>, StoreError> {
-    let mut appender = Appender::new(connection, now)?;
+    let mut appender = Appender::new(connection, identity, now)?;
     events.iter().map(|sealed| appender.append(sealed)).collect()
 }
 
 struct Appender<'a> {
     connection: &'a Connection,
     now: Timestamp,
-    identity: Identity<'a>,
+    identity: &'a mut Identity,
+    versions: Versions<'a>,
     insert: CachedStatement<'a>,
+    /// The events with the key at hand.
+    found: Vec<i64>,
 }
 
 impl<'a> Appender<'a> {
-    fn new(connection: &'a Connection, now: Timestamp) -> Result<Self, StoreError> {
+    fn new(
+        connection: &'a Connection,
+        identity: &'a mut Identity,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let insert = connection.prepare_cached(
             "INSERT INTO event (received_at, source, id, revision, content) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
-        Ok(Self { connection, now, identity: Identity::new(connection)?, insert })
+        let versions = Versions::new(connection)?;
+        Ok(Self { connection, now, identity, versions, insert, found: Vec::new() })
     }
 
     fn append(&mut self, sealed: &Sealed) -> Result<Appended, StoreError> {
         let id = &sealed.event.id;
         let key = id.key();
-        let kept = self.identity.find(key, id, sealed.version.revision)?;
+        self.found.clear();
+        self.identity.find(self.connection, key.0, &mut self.found)?;
+        let kept = self.versions.of(&self.found, id, sealed.version.revision)?;
         if kept.iter().any(|kept| kept.version == sealed.version) {
             return Ok(Appended::Duplicate);
         }
@@ -44,11 +56,11 @@ impl<'a> Appender<'a> {
         let effect = match kept.into_iter().max_by_key(|kept| kept.version) {
             None => Effect::Wins,
             Some(winner) if winner.version < sealed.version => {
-                self.supersede(winner.seq)?;
+                self.supersede(winner.seq, seq)?;
                 Effect::Replaces(Box::new(event(id, &winner)?))
             }
-            Some(_) => {
-                self.supersede(seq)?;
+            Some(winner) => {
+                self.supersede(seq, winner.seq)?;
                 Effect::Loses
             }
         };
@@ -60,12 +72,12 @@ impl<'a> Appender<'a> {
         let content = ToSqlOutput::Borrowed(ValueRef::Text(&sealed.canonical));
         let revision = sealed.version.revision as i64;
         let seq = self.insert.insert(params![self.now.micros(), id.source, id.id, revision, content])?;
-        self.identity.insert(key, seq)?;
+        self.identity.insert(key.0, seq);
         Ok(seq)
     }
 
-    fn supersede(&self, seq: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("INSERT INTO superseded (seq) VALUES (?1)")?.execute([seq])?;
+    fn supersede(&self, seq: i64, by: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached("INSERT INTO superseded (seq, by) VALUES (?1, ?2)")?.execute([seq, by])?;
         Ok(())
     }
 }
@@ -80,23 +92,20 @@ pub(super) fn replay(connection: &Connection, each: &mut dyn FnMut(&Event)) -> R
     for_each(statement.query([])?, |event| each(&event))
 }
 
-/// Winners with this key that happened at this instant.
-pub(super) fn find(
-    connection: &Connection,
-    key: EventKey,
-    at: Timestamp,
-) -> Result<Vec<EventId>, StoreError> {
+/// Those of these events that are winners and happened at this instant.
+pub(super) fn winners_at(connection: &Connection, seqs: &[i64], at: Timestamp) -> Result<Vec<EventId>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT event.seq, source, id, revision, content
-         FROM identity CROSS JOIN event ON event.seq = identity.seq
-         WHERE identity.key = ?1 AND event.seq NOT IN (SELECT seq FROM superseded) ORDER BY event.seq",
+        "SELECT seq, source, id, revision, content FROM event
+         WHERE seq = ?1 AND seq NOT IN (SELECT seq FROM superseded)",
     )?;
     let mut found = Vec::new();
-    for_each(statement.query([key.0 as i64])?, |event| {
-        if event.at() == at {
-            found.push(event.id);
-        }
-    })?;
+    for seq in seqs {
+        for_each(statement.query([seq])?, |event| {
+            if event.at() == at {
+                found.push(event.id);
+            }
+        })?;
+    }
     Ok(found)
 }
 

@@ -4,15 +4,16 @@
 //! |---|---|
 //! | `lock` | locked by the one process that writes, whose id stands in it |
 //! | `milepost.db` | the database, in WAL mode; its tables are described in `migrations/` |
+//! | `identity/` | which events have an identity, as far as it is not in memory: a cache of the database |
 //!
 //! How the laws of [`crate::Store`] are kept:
 //!
 //! - **Durable.** A batch is one transaction, and `synchronous=FULL` syncs the WAL before its commit returns. A batch
 //!   that failed left nothing behind, so it can simply be sent again.
-//! - **Identity over all time.** `identity` leads from a 64-bit hash to the rows that may be meant; the `source` and
-//!   `id` of those rows decide. New events, which are nearly all, cost one probe that finds nothing.
+//! - **Identity over all time.** The module `identity` leads from a 64-bit hash to the rows that may be meant; the
+//!   `source` and `id` of those rows decide. New events, which are nearly all, find nothing, at about no cost.
 //! - **Every version is kept, the largest wins.** Rows are only ever appended, and the loser of each comparison is
-//!   noted in `superseded`. So of the versions of an event exactly one is not in there.
+//!   noted in `superseded`, with the winner. So of the versions of an event exactly one is not in there.
 //! - **Digests are not stored.** They are needed only where an id has come before, where hashing the row that has to be
 //!   read anyway costs about a microsecond; stored, they would make every row 32 bytes longer and could contradict it.
 
@@ -23,18 +24,25 @@ use milepost_model::{Event, Rejected, Sealed, Timestamp};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
+use self::identity::Identity;
 use crate::{Appended, Reader, Store, StoreError};
 
+mod backup;
 mod directory;
+mod doctor;
 mod error;
 mod events;
 mod identity;
 mod quarantine;
 mod reader;
 mod schema;
+mod upgrade;
+mod versions;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{BackedUp, Stage, backup, restore};
+pub use doctor::{Finding, Report, Severity, examine};
 pub use reader::open_reader;
 
 /// The database, inside the data directory.
@@ -51,18 +59,22 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Refusals in the quarantine; the oldest are dropped.
     pub quarantine_rows: u32,
+    /// Events whose identity is kept in memory before it goes into a run.
+    pub identity_tail: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { quarantine_rows: 100_000 }
+        Self { quarantine_rows: 100_000, identity_tail: 1 << 17 }
     }
 }
 
 /// The one writer of a data directory.
 #[derive(Debug)]
 pub struct Sqlite {
-    /// Declared before the lock, so that it is closed before the lock is given up.
+    /// Declared before the lock, so that its threads end before the lock is given up.
+    identity: Identity,
+    /// Declared before the lock, too.
     connection: Connection,
     _lock: Lock,
     directory: PathBuf,
@@ -84,7 +96,8 @@ impl Sqlite {
         let format = schema::format(&connection, &path)?;
         configure(&connection, &path)?;
         schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
-        Ok(Self { connection, _lock: lock, directory: directory.to_owned(), options })
+        let identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
+        Ok(Self { identity, connection, _lock: lock, directory: directory.to_owned(), options })
     }
 }
 
@@ -100,9 +113,8 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "full")?;
     // macOS: a plain fsync does not reach the disk there.
     connection.pragma_update(None, "fullfsync", true)?;
-    // Hashes fall all over `identity`: the more pages stay in memory and the more commits a checkpoint sums up, the
-    // fewer pages are read and written twice.
-    connection.pragma_update(None, "cache_size", "-65536")?; // KiB
+    // Events are appended, so few pages are touched twice.
+    connection.pragma_update(None, "cache_size", "-16384")?; // KiB
     connection.pragma_update(None, "wal_autocheckpoint", 4_096)?; // pages: 16 MiB
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?; // bytes, after a long read held it up
     Ok(())
@@ -116,9 +128,11 @@ impl Store for Sqlite {
         now: Timestamp,
     ) -> Result<Vec<Appended>, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let appended = events::append(&transaction, events, now)?;
+        self.identity.begin(&transaction)?;
+        let appended = events::append(&transaction, &mut self.identity, events, now)?;
         quarantine::append(&transaction, rejected, now, self.options.quarantine_rows)?;
         transaction.commit()?;
+        self.identity.committed();
         Ok(appended)
     }
 

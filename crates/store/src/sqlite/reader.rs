@@ -5,11 +5,22 @@ use std::path::{Path, PathBuf};
 use milepost_model::{Event, EventId, EventKey, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
+use super::identity::{self, lookup::Lookup};
 use super::{BUSY_TIMEOUT, DATABASE, WAL, events, quarantine, schema};
 use crate::{Quarantined, Reader, Sizes, StoreError};
 
 /// Opens a data directory for reading, whether it is being served or not.
 pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
+    let connection = connect(directory)?;
+    Ok(Box::new(SqliteReader {
+        connection,
+        lookup: Lookup::new(directory),
+        directory: directory.to_owned(),
+    }))
+}
+
+/// Opens the database of a data directory for reading.
+pub(super) fn connect(directory: &Path) -> Result<Connection, StoreError> {
     schema::require_version(rusqlite::version_number())?;
     let path = directory.join(DATABASE);
     let nothing_kept = || {
@@ -31,18 +42,20 @@ pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
             path.display(),
             schema::MIGRATIONS.len()
         ))),
-        _ => Ok(Box::new(SqliteReader { connection, directory: directory.to_owned() })),
+        _ => Ok(connection),
     }
 }
 
 struct SqliteReader {
     connection: Connection,
+    lookup: Lookup,
     directory: PathBuf,
 }
 
 impl Reader for SqliteReader {
     fn find(&mut self, key: EventKey, at: Timestamp) -> Result<Vec<EventId>, StoreError> {
-        events::find(&self.connection, key, at)
+        let connection = &self.connection;
+        self.lookup.find(connection, key.0, |seqs| events::winners_at(connection, seqs, at))
     }
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
@@ -73,11 +86,15 @@ impl Reader for SqliteReader {
 }
 
 impl SqliteReader {
-    /// Of the database and its WAL, which comes and goes.
+    /// Of the database, its WAL and the runs, of which some come and go.
     fn bytes(&self) -> u64 {
+        let runs = self.directory.join(identity::DIRECTORY).read_dir();
+        let runs = runs.into_iter().flatten().filter_map(Result::ok).map(|run| run.path());
         [DATABASE, WAL]
             .into_iter()
-            .filter_map(|file| self.directory.join(file).metadata().ok())
+            .map(|file| self.directory.join(file))
+            .chain(runs)
+            .filter_map(|file| file.metadata().ok())
             .map(|file| file.len())
             .sum()
     }

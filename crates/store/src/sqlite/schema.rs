@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::upgrade;
 use crate::StoreError;
 
 /// Tells our files from other SQLite files: "mile" in ASCII.
@@ -15,8 +16,23 @@ const APPLICATION_ID: i32 = 0x6d69_6c65;
 /// The first SQLite without the bug that could corrupt a database when the WAL was reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// A part of a migration.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    Sql(&'static str),
+    /// What SQL cannot say.
+    Code(fn(&Connection) -> Result<(), StoreError>),
+}
+
 /// All migrations, in order.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_events.sql")];
+pub(super) const MIGRATIONS: &[&[Step]] = &[
+    &[Step::Sql(include_str!("migrations/0001_events.sql"))],
+    &[
+        Step::Sql(include_str!("migrations/0002_identity_runs.sql")),
+        Step::Code(upgrade::superseded_by),
+        Step::Sql(include_str!("migrations/0002_swap.sql")),
+    ],
+];
 
 /// Refuses a SQLite that can lose what it has confirmed.
 pub(super) fn require_version(number: i32) -> Result<(), StoreError> {
@@ -59,11 +75,16 @@ pub(super) fn format(connection: &Connection, path: &Path) -> Result<usize, Stor
 pub(super) fn migrate(
     connection: &mut Connection,
     format: usize,
-    migrations: &[&str],
+    migrations: &[&[Step]],
 ) -> Result<(), StoreError> {
-    for (index, sql) in migrations.iter().enumerate().skip(format) {
+    for (index, steps) in migrations.iter().enumerate().skip(format) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
+        for step in *steps {
+            match step {
+                Step::Sql(sql) => transaction.execute_batch(sql)?,
+                Step::Code(code) => code(&transaction)?,
+            }
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", index as i32 + 1)?;
         transaction.commit()?;

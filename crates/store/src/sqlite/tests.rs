@@ -55,7 +55,7 @@ fn readers_do_not_see_what_is_not_committed() {
     let mut store = Sqlite::open(directory.path(), Options::default()).unwrap();
     let mut reader = store.reader().unwrap();
     let transaction = store.connection.transaction().unwrap();
-    let appended = events::append(&transaction, &sealed(0..1), Timestamp::MIN).unwrap();
+    let appended = events::append(&transaction, &mut store.identity, &sealed(0..1), Timestamp::MIN).unwrap();
     assert_eq!(appended, [Appended::Stored { effect: Effect::Wins, conflict: false }]);
     assert_eq!(reader.sizes().unwrap().versions, 0);
     transaction.commit().unwrap();
@@ -67,11 +67,12 @@ fn a_migration_happens_wholly_or_not_at_all() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(DATABASE);
     let mut connection = Connection::open(&path).unwrap();
-    let [one, two] = ["CREATE TABLE one (n);", "CREATE TABLE two (n);"];
-    schema::migrate(&mut connection, 0, &[one, "CREATE TABLE two (n); nonsense;"]).unwrap_err();
+    let [one, two] = ["CREATE TABLE one (n);", "CREATE TABLE two (n);"].map(schema::Step::Sql);
+    let nonsense = schema::Step::Sql("nonsense;");
+    schema::migrate(&mut connection, 0, &[&[one], &[two, nonsense]]).unwrap_err();
     let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(format, 1);
-    schema::migrate(&mut connection, format as usize, &[one, two]).unwrap();
+    schema::migrate(&mut connection, format as usize, &[&[one], &[two]]).unwrap();
     connection.execute_batch("SELECT * FROM one, two").unwrap();
 }
 
@@ -83,7 +84,7 @@ fn the_pragmas_that_make_an_ack_durable_are_set() {
     let number = |name| store.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("synchronous"), 2);
-    assert_eq!(number("cache_size"), -65_536);
+    assert_eq!(number("cache_size"), -16_384);
     assert_eq!(number("wal_autocheckpoint"), 4_096);
     assert_eq!(number("journal_size_limit"), 64 << 20);
 }

@@ -1,9 +1,11 @@
 //! The laws of the store, against a model that is a map of sets.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::support::{at, now, open, rejected, seal, winners};
 use milepost_model::{Body, Content, Event, EventId, Version};
+use milepost_store::sqlite::{Options, Sqlite};
 use milepost_store::{Appended, Effect, Sizes, Store};
 use proptest::prelude::*;
 
@@ -31,6 +33,10 @@ impl Reference {
         self.sizes.superseded += u64::from(effect != Effect::Wins);
         versions.insert(version, (self.sizes.versions as usize, event.clone()));
         Appended::Stored { effect, conflict }
+    }
+
+    fn winner(&self, id: &EventId) -> Event {
+        self.kept[id].last_key_value().unwrap().1.1.clone()
     }
 
     fn winners(&self) -> Vec<Event> {
@@ -92,8 +98,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_is_a_map_to_the_largest_version(steps in steps()) {
+    fn the_store_is_a_map_to_the_largest_version(steps in steps(), identity_tail in 1..6_u32) {
         let directory = tempfile::tempdir().unwrap();
+        let options = Options { identity_tail, ..Options::default() };
+        let open = |path: &Path| Sqlite::open(path, options).unwrap();
         let mut store = open(directory.path());
         let mut reader = store.reader().unwrap();
         let mut reference = Reference::default();
@@ -105,6 +113,11 @@ proptest! {
                     let expected: Vec<_> = events.iter().map(|event| reference.append(event)).collect();
                     reference.sizes.quarantined += refusals as u64;
                     prop_assert_eq!(appended, expected);
+                    for event in &events {
+                        let winner = reference.winner(&event.id);
+                        let at = winner.at();
+                        prop_assert_eq!(reader.find(event.id.key(), at).unwrap(), vec![winner.id]);
+                    }
                 }
                 Step::Reopen => {
                     drop(store);

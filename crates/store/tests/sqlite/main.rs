@@ -6,3 +6,4 @@ mod directory;
 mod laws;
 mod reading;
 mod support;
+mod upgrade;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{at, first, now, open, rejected, seal, used, winners};
+use crate::support::{at, now, open, rejected, seal, used, winners};
 use milepost_model::{Payload, Rejected};
 use milepost_store::sqlite::{Options, Sqlite, open_reader};
 use milepost_store::{Store, StoreError};
@@ -38,21 +38,6 @@ fn a_reader_needs_no_writer() {
     // And does not keep one out.
     open(directory.path()).append(&seal(&[used("2", 0, "a")]), &[], now()).unwrap();
     assert_eq!(winners(&mut *reader).len(), 2);
-}
-
-#[test]
-fn identities_that_share_a_key_are_told_apart() {
-    let directory = tempfile::tempdir().unwrap();
-    let (one, two) = (used("1", 0, "a"), used("2", 0, "a"));
-    open(directory.path()).append(&seal(std::slice::from_ref(&one)), &[], now()).unwrap();
-    // As if the key of `two` were that of `one`.
-    let key = two.id.key().0.cast_signed();
-    database(directory.path()).execute("INSERT INTO identity (key, seq) VALUES (?1, 1)", [key]).unwrap();
-    let mut store = open(directory.path());
-    assert_eq!(store.append(&seal(std::slice::from_ref(&two)), &[], now()).unwrap(), [first()]);
-    let mut reader = store.reader().unwrap();
-    assert_eq!(reader.find(two.id.key(), two.at()).unwrap(), [one.id.clone(), two.id.clone()]);
-    assert_eq!(reader.find(one.id.key(), one.at()).unwrap(), [one.id]);
 }
 
 #[test]
@@ -124,7 +109,7 @@ fn refusals_come_back_as_they_were_newest_first() {
 #[test]
 fn the_quarantine_drops_the_oldest() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Sqlite::open(directory.path(), Options { quarantine_rows: 3 }).unwrap();
+    let mut store = Sqlite::open(directory.path(), Options { quarantine_rows: 3, ..Options::default() }).unwrap();
     let mut reader = store.reader().unwrap();
     for (batch, expected) in [(2, vec![2, 1]), (2, vec![4, 3, 2]), (0, vec![4, 3, 2]), (5, vec![9, 8, 7])] {
         store.append(&seal(&[used("1", 0, "a")]), &vec![rejected("1", None); batch], now()).unwrap();

@@ -4,7 +4,7 @@ use milepost_model::{
     Body, Content, Door, Event, EventId, Payload, Reason, Refusal, Rejected, Sealed, Timestamp,
 };
 use milepost_store::sqlite::{Options, Sqlite};
-use milepost_store::{Appended, Effect, Reader};
+use milepost_store::Reader;
 use std::path::Path;
 
 /// When tests receive events.
@@ -49,10 +49,6 @@ pub(crate) fn rejected(id: &str, payload: Option<Payload>) -> Rejected {
 
 pub(crate) fn open(directory: &Path) -> Sqlite {
     Sqlite::open(directory, Options::default()).unwrap()
-}
-
-pub(crate) fn first() -> Appended {
-    Appended::Stored { effect: Effect::Wins, conflict: false }
 }
 
 /// All winners, in the order kept.

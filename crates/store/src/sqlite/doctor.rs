@@ -1,0 +1,358 @@
+//! Looks at everything in a data directory, and says what is wrong with it and what to do.
+//!
+//! It reads one moment, beside a server if need be, and changes nothing. It reads every byte, and needs 16 bytes of memory
+//! for each event.
+//!
+//! What is held against what:
+//!
+//! - the database against SQLite's own rules;
+//! - every content against its canonical form, from which its version follows;
+//! - every run against the events it covers, by a sum over their keys and numbers;
+//! - every loser against the version it lost to: of the same event, and larger. So each event has a winner;
+//! - the winners against each other: no event has two.
+
+use std::path::{Path, PathBuf};
+
+use milepost_model::{Content, EventKey, Version};
+use rusqlite::Connection;
+
+use super::identity::run::{Filtered, Registration, Run};
+use super::identity::table;
+use super::{DATABASE, WAL, identity, quarantine, reader};
+use crate::StoreError;
+
+/// Findings of a kind that are told one by one.
+const TOLD: usize = 10;
+
+/// Events between two reports of progress.
+const STRIDE: u64 = 10_000;
+
+/// A WAL larger than this says that something keeps it from being written back.
+const LARGE_WAL: u64 = 256 << 20;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// Numbers may be wrong, or Milepost may not start.
+    Damage,
+}
+
+impl Severity {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Damage => "damage",
+        }
+    }
+}
+
+/// Something that was noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// What is in a data directory, and what is wrong with it.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Versions of events.
+    pub versions: u64,
+    /// Versions that did not win.
+    pub superseded: u64,
+    /// Refusals in the quarantine.
+    pub quarantined: u64,
+    /// Bytes of the database,
+    pub database_bytes: u64,
+    /// of its WAL,
+    pub wal_bytes: u64,
+    /// and of the runs.
+    pub identity_bytes: u64,
+    /// Files of runs.
+    pub runs: u64,
+    /// The worst first.
+    pub findings: Vec<Finding>,
+}
+
+const FROM_BACKUP: &str = "restore the last backup with `milepost restore`, and import again what came after it";
+const AT_START: &str = "restart `milepost serve`: it makes the file anew from the events";
+
+/// Looks at a data directory. `progress` is told how many events of how many were read.
+pub fn examine(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, StoreError> {
+    let connection = reader::connect(data)?;
+    // The writer may merge runs while they are being opened: then once more, with what is registered now.
+    let (snapshot, runs) = loop {
+        let snapshot = connection.unchecked_transaction()?;
+        let registered = table::registered(&snapshot)?;
+        let runs = open_runs(data, &registered);
+        let missing = runs.iter().any(|(_, run)| run.is_err());
+        if !missing || table::registered(&reader::connect(data)?)? == registered {
+            break (snapshot, runs);
+        }
+    };
+    let mut examination = Examination { report: Report::default(), told: 0 };
+    examination.sizes(data, &snapshot)?;
+    examination.sqlite(&snapshot)?;
+    if let Err(error) = examination.tables(&snapshot, runs, progress) {
+        examination.damage(error.to_string(), FROM_BACKUP);
+    }
+    let mut report = examination.report;
+    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(report)
+}
+
+type Opened = (Registration, Result<Run, String>);
+
+fn open_runs(data: &Path, registered: &[Registration]) -> Vec<Opened> {
+    let directory = data.join(identity::DIRECTORY);
+    let open = |one: &Registration| Run::open(&directory, *one, Filtered::Yes).map_err(|error| error.to_string());
+    registered.iter().map(|one| (*one, open(one))).collect()
+}
+
+/// A sum that is equal for equal sets of (key, number), whatever their order.
+fn mixed(key: u64, seq: i64) -> u64 {
+    let mixed = (key ^ seq.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 31)
+}
+
+struct Examination {
+    report: Report,
+    /// Findings of the kind at hand.
+    told: usize,
+}
+
+impl Examination {
+    fn find(&mut self, severity: Severity, what: String, advice: &str) {
+        self.report.findings.push(Finding { severity, what, advice: advice.to_owned() });
+    }
+
+    fn damage(&mut self, what: String, advice: &str) {
+        self.find(Severity::Damage, what, advice);
+    }
+
+    /// One of perhaps many.
+    fn damage_of_many(&mut self, what: impl FnOnce() -> String, advice: &str) {
+        self.told += 1;
+        if self.told <= TOLD {
+            self.damage(what(), advice);
+        }
+    }
+
+    fn end_of_many(&mut self, what: &str) {
+        if self.told > TOLD {
+            self.damage(format!("{} more {what}", self.told - TOLD), FROM_BACKUP);
+        }
+        self.told = 0;
+    }
+
+    fn sizes(&mut self, data: &Path, snapshot: &Connection) -> Result<(), StoreError> {
+        let bytes = |path: PathBuf| path.metadata().map_or(0, |file| file.len());
+        let [versions, superseded, quarantined, free]: [i64; 4] = snapshot.query_row(
+            "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM superseded), (SELECT count(*) FROM quarantine),
+                    (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size)",
+            [],
+            |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]),
+        )?;
+        let runs: Vec<_> =
+            data.join(identity::DIRECTORY).read_dir().into_iter().flatten().filter_map(Result::ok).collect();
+        let report = &mut self.report;
+        (report.versions, report.superseded) = (versions as u64, superseded as u64);
+        report.quarantined = quarantined as u64;
+        report.database_bytes = bytes(data.join(DATABASE));
+        report.wal_bytes = bytes(data.join(WAL));
+        report.identity_bytes = runs.iter().map(|run| bytes(run.path())).sum();
+        report.runs = runs.len() as u64;
+        let (large, wal) = (report.database_bytes, report.wal_bytes);
+        if wal > LARGE_WAL {
+            self.find(
+                Severity::Note,
+                format!("{WAL} has {} MB", wal >> 20),
+                "end what has been reading for long, such as a `sqlite3` or a backup: it is written back then",
+            );
+        }
+        if free as u64 > large / 2 && free > 64 << 20 {
+            self.find(
+                Severity::Note,
+                format!("{} MB of {DATABASE} are empty", free >> 20),
+                "nothing: new events fill them. A backup restored elsewhere can be made small by `VACUUM`",
+            );
+        }
+        if quarantined > 0 {
+            self.find(
+                Severity::Note,
+                format!("{quarantined} refused events are in the quarantine"),
+                "see why with `milepost quarantine list`",
+            );
+        }
+        Ok(())
+    }
+
+    fn sqlite(&mut self, snapshot: &Connection) -> Result<(), StoreError> {
+        let mut statement = snapshot.prepare(&format!("PRAGMA integrity_check({TOLD})"))?;
+        let verdicts = statement.query_map([], |row| row.get::<_, String>(0))?;
+        for verdict in verdicts {
+            let verdict = verdict.unwrap_or_else(|error| error.to_string());
+            if verdict != "ok" {
+                self.damage(format!("{DATABASE}: {verdict}"), FROM_BACKUP);
+            }
+        }
+        Ok(())
+    }
+
+    fn tables(
+        &mut self,
+        snapshot: &Connection,
+        runs: Vec<Opened>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        let sums = self.events(snapshot, &runs, progress)?;
+        self.runs(snapshot, runs, &sums)?;
+        self.losers(snapshot)?;
+        self.refusals(snapshot)
+    }
+
+    /// Reads every event. Returns, for each run, the number and the sum of the events that it covers.
+    fn events(
+        &mut self,
+        snapshot: &Connection,
+        runs: &[Opened],
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        let mut sums = vec![(0, 0_u64); runs.len()];
+        let mut winners: Vec<(u64, i64)> = Vec::new();
+        let mut statement = snapshot.prepare(
+            "SELECT event.seq, source, id, content, superseded.seq IS NULL
+             FROM event LEFT JOIN superseded USING (seq) ORDER BY event.seq",
+        )?;
+        let mut rows = statement.query([])?;
+        let (mut read, mut run) = (0, 0);
+        while let Some(row) = rows.next()? {
+            let seq: i64 = row.get(0)?;
+            let text = |column| row.get_ref(column).map(|value| value.as_bytes_or_null().ok().flatten().unwrap_or_default());
+            let (source, id, content) = (text(1)?, text(2)?, text(3)?);
+            let key = EventKey::of(&String::from_utf8_lossy(source), &String::from_utf8_lossy(id)).0;
+            if row.get(4)? {
+                winners.push((key, seq));
+            }
+            while runs.get(run).is_some_and(|(registered, _)| registered.last < seq) {
+                run += 1;
+            }
+            if runs.get(run).is_some_and(|(registered, _)| registered.first <= seq) {
+                sums[run] = (sums[run].0 + 1, sums[run].1.wrapping_add(mixed(key, seq)));
+            }
+            let parsed = serde_json::from_slice::<Content>(content);
+            if !parsed.is_ok_and(|parsed| parsed.canonical() == content) {
+                self.damage_of_many(|| format!("event {seq} cannot be read, or is not in canonical form"), FROM_BACKUP);
+            }
+            read += 1;
+            if read % STRIDE == 0 {
+                progress(read, self.report.versions);
+            }
+        }
+        progress(read, self.report.versions);
+        self.end_of_many("events that cannot be read");
+        self.winners(snapshot, winners)?;
+        Ok(sums)
+    }
+
+    /// No event has two.
+    fn winners(&mut self, snapshot: &Connection, mut winners: Vec<(u64, i64)>) -> Result<(), StoreError> {
+        winners.sort_unstable();
+        let mut same = snapshot.prepare(
+            "SELECT EXISTS (SELECT 1 FROM event one JOIN event other USING (source, id) WHERE one.seq = ?1 AND other.seq = ?2)",
+        )?;
+        for of_a_key in winners.chunk_by(|one, other| one.0 == other.0).filter(|winners| winners.len() > 1) {
+            for (place, (_, one)) in of_a_key.iter().enumerate() {
+                for (_, other) in &of_a_key[place + 1..] {
+                    if same.query_row([one, other], |row| row.get(0))? {
+                        self.damage_of_many(|| format!("events {one} and {other} are versions of one, and both win"), FROM_BACKUP);
+                    }
+                }
+            }
+        }
+        self.end_of_many("pairs of versions that both win");
+        Ok(())
+    }
+
+    fn runs(&mut self, snapshot: &Connection, runs: Vec<Opened>, sums: &[(u64, u64)]) -> Result<(), StoreError> {
+        let (mut covered, newest) = (0, table::newest(snapshot)?);
+        for ((registered, run), expected) in runs.into_iter().zip(sums) {
+            if registered.first != covered + 1 || registered.last < registered.first || registered.last > newest {
+                self.damage(format!("the runs of identities do not follow one another at event {covered}"), AT_START);
+            }
+            covered = registered.last;
+            match run.and_then(|run| sum(&run)) {
+                Ok(sum) if sum == *expected => {}
+                Ok(_) => self.damage(
+                    format!("identity/{:08}.run does not agree with the events it covers", registered.number),
+                    "end the server, delete the file, and start again: it is made anew from the events",
+                ),
+                Err(what) => self.damage(what, AT_START),
+            }
+        }
+        Ok(())
+    }
+
+    /// Each lost to a larger version of the same event.
+    fn losers(&mut self, snapshot: &Connection) -> Result<(), StoreError> {
+        let mut statement = snapshot.prepare(
+            "SELECT superseded.seq, loser.revision, loser.content, winner.revision, winner.content,
+                    loser.source IS winner.source AND loser.id IS winner.id
+             FROM superseded LEFT JOIN event loser ON loser.seq = superseded.seq
+                             LEFT JOIN event winner ON winner.seq = superseded.by",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let seq: i64 = row.get(0)?;
+            let version = |revision: usize| -> Result<Option<Version>, rusqlite::Error> {
+                let Some(number) = row.get::<_, Option<i64>>(revision)? else { return Ok(None) };
+                let content = row.get_ref(revision + 1)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
+                Ok(Some(Version::of(number.cast_unsigned(), content)))
+            };
+            let (loser, winner) = (version(1)?, version(3)?);
+            let lost = matches!((loser, winner), (Some(loser), Some(winner)) if loser < winner);
+            if !lost || !row.get::<_, bool>(5)? {
+                self.damage_of_many(|| format!("event {seq} is said to have lost, but not to a larger version of it"), FROM_BACKUP);
+            }
+        }
+        self.end_of_many("events that lost to nothing");
+        Ok(())
+    }
+
+    fn refusals(&mut self, snapshot: &Connection) -> Result<(), StoreError> {
+        let mut before = None;
+        loop {
+            match quarantine::list(snapshot, before, 1_000) {
+                Ok(refused) => match refused.last() {
+                    Some(last) => before = Some(last.number),
+                    None => return Ok(()),
+                },
+                Err(error @ StoreError::Corrupt(_)) => {
+                    self.damage(error.to_string(), FROM_BACKUP);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Entries of a run, and their sum.
+fn sum(run: &Run) -> Result<(u64, u64), String> {
+    let (mut scan, mut sum, mut last) = (run.scan(), (0, 0_u64), None);
+    while let Some(entry) = scan.next().map_err(|error| error.to_string())? {
+        if last.is_some_and(|last| last >= entry) {
+            return Err(format!("identity/{:08}.run is not in order", run.registration().number));
+        }
+        last = Some(entry);
+        sum = (sum.0 + 1, sum.1.wrapping_add(mixed(entry.0, entry.1)));
+    }
+    Ok(sum)
+}

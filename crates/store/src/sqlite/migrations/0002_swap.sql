@@ -1,0 +1,3 @@
+DROP TABLE identity;
+DROP TABLE superseded;
+ALTER TABLE superseded_by RENAME TO superseded;
