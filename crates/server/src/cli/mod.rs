@@ -10,12 +10,16 @@ use crate::answers::AskError;
 use crate::config;
 
 mod asking;
+mod backup;
 mod check;
+mod copying;
 mod demo;
+mod doctor;
 mod explain;
 mod import;
 mod quarantine;
 mod query;
+mod restore;
 mod serve;
 mod shown;
 mod table;
@@ -49,6 +53,9 @@ enum Command {
     Query(query::QueryArgs),
     Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
     /// Print the reference of all metrics, docs/metrics.md.
@@ -90,6 +97,9 @@ pub fn main() -> ExitCode {
         Command::Query(args) => args.run().map_err(Failure::from).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => args.run().map_err(Failure::from).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => args.run(),
+        Command::Backup(args) => args.run(),
+        Command::Restore(args) => args.run(),
+        Command::Doctor(args) => args.run(),
         Command::Quarantine(command) => command.run(),
         Command::Reference => {
             asking::print(&crate::reference::reference()).map_err(Failure::from).map(|()| ExitCode::SUCCESS)

@@ -64,6 +64,17 @@ impl PersonKey {
         }
     }
 
+    /// The key kept in this data directory, if there is one.
+    pub fn kept_in(directory: &Path) -> Result<Option<Self>, KeyError> {
+        Self::read(&directory.join(FILE))
+    }
+
+    /// Keeps it in a data directory that is just being made.
+    pub fn keep_in(&self, directory: &Path) -> Result<(), KeyError> {
+        let path = directory.join(FILE);
+        self.write(&path).map_err(|source| KeyError::Io { path, source })
+    }
+
     fn read(path: &Path) -> Result<Option<Self>, KeyError> {
         match fs::read_to_string(path) {
             Ok(text) => text.trim().parse().map(Some).map_err(|_| KeyError::BadFile(path.to_owned())),
@@ -97,7 +108,8 @@ impl PersonKey {
         }
     }
 
-    fn hex(&self) -> String {
+    /// As its file has it.
+    pub fn hex(&self) -> String {
         hex(&self.0)
     }
 }

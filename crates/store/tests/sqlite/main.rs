@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod backup;
 mod directory;
+mod doctor;
 mod laws;
 mod reading;
 mod support;

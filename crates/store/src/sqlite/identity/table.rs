@@ -35,7 +35,7 @@ pub(super) fn register(connection: &Connection, runs: impl Iterator<Item = Regis
 }
 
 /// The number of the newest event.
-pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
+pub(in crate::sqlite) fn newest(connection: &Connection) -> Result<i64, StoreError> {
     let mut statement = connection.prepare_cached("SELECT ifnull(max(seq), 0) FROM event")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }

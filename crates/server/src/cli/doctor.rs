@@ -1,0 +1,118 @@
+//! `milepost doctor`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use indicatif::HumanBytes;
+use milepost_store::sqlite::{self, Finding, Report, Severity};
+use serde_json::json;
+
+use super::Failure;
+use super::copying::bar;
+use crate::config::PersonKey;
+
+const HELP: &str = "\
+Example:
+  milepost doctor --data milepost-data
+
+Exit codes: 0 nothing is damaged, 1 something is, or it could not be looked at.";
+
+/// Look at everything in a data directory, and say what is wrong and what to do.
+///
+/// Reads every event, whether a server is running or not, and changes nothing. Needs about 16 bytes of memory an event.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct DoctorArgs {
+    /// The data directory.
+    #[arg(long, value_name = "DIR", default_value = "milepost-data", env = "MILEPOST_DATA")]
+    data: PathBuf,
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+impl DoctorArgs {
+    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+        let bar = bar("{bar:40} {pos} of {len} events {eta}");
+        let report = sqlite::examine(&self.data, &mut |read, of| {
+            bar.set_length(of);
+            bar.set_position(read);
+        });
+        bar.finish_and_clear();
+        let mut report = report.map_err(Failure::new)?;
+        report.findings.extend(self.key());
+        report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        super::asking::print(&match self.format {
+            Format::Text => text(&report),
+            Format::Json => as_json(&report),
+        })?;
+        let damaged = report.findings.iter().any(|finding| finding.severity == Severity::Damage);
+        Ok(if damaged { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    }
+
+    /// What is to say of the key of the persons.
+    fn key(&self) -> Option<Finding> {
+        let (severity, what, advice) = match PersonKey::kept_in(&self.data) {
+            Ok(Some(_)) => return None,
+            Ok(None) => (
+                Severity::Note,
+                "there is no person.key".to_owned(),
+                "nothing if the key is in the configuration; else put it back from the backup before a server makes a new one, \
+                 to which every person is somebody else",
+            ),
+            Err(error) => (Severity::Damage, error.to_string(), "put it back from the backup"),
+        };
+        Some(Finding { severity, what, advice: advice.to_owned() })
+    }
+}
+
+fn text(report: &Report) -> String {
+    let Report { versions, superseded, quarantined, runs, .. } = report;
+    let mut text = format!(
+        "events      {versions} ({superseded} of them replaced by others)\n\
+         quarantine  {quarantined}\n\
+         database    {} and {} of WAL\n\
+         identity    {} in {runs} files\n\n",
+        HumanBytes(report.database_bytes),
+        HumanBytes(report.wal_bytes),
+        HumanBytes(report.identity_bytes),
+    );
+    for Finding { severity, what, advice } in &report.findings {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}: {what}\n  -> {advice}", severity.as_str());
+    }
+    if !report.findings.iter().any(|finding| finding.severity == Severity::Damage) {
+        text.push_str("nothing is damaged\n");
+    }
+    text
+}
+
+fn as_json(report: &Report) -> String {
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|Finding { severity, what, advice }| {
+            json!({"severity": severity.as_str(), "what": what, "advice": advice})
+        })
+        .collect();
+    let value = json!({
+        "events": report.versions,
+        "superseded": report.superseded,
+        "quarantined": report.quarantined,
+        "database_bytes": report.database_bytes,
+        "wal_bytes": report.wal_bytes,
+        "identity_bytes": report.identity_bytes,
+        "identity_files": report.runs,
+        "findings": findings,
+    });
+    format!("{value}\n")
+}
