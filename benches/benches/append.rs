@@ -28,7 +28,12 @@ fn main() {
     for million in 0..millions {
         let floor = cost(million, |events| bare.append(events));
         let ours = cost(million, |events| append(&mut store, events, false));
-        println!("{:>9}M {floor:>10.2} {ours:>10.2} {:>9.2}x {:>14.0}", million + 1, ours / floor, resident() / 1e6);
+        println!(
+            "{:>9}M {floor:>10.2} {ours:>10.2} {:>9.2}x {:>14.0}",
+            million + 1,
+            ours / floor,
+            resident() / 1e6
+        );
         figures.push(ours);
     }
     let duplicates = cost(millions / 2, |events| append(&mut store, events, true));
@@ -38,7 +43,11 @@ fn main() {
     }
     drop(store);
     assert_eq!(rows(&floor), rows(&ours.join("milepost.db")), "both sides must hold the same rows");
-    println!("checked: {} rows equal; {:.0} bytes an event on disk", millions * MILLION, bytes_an_event(&ours));
+    println!(
+        "checked: {} rows equal; {:.0} bytes an event on disk",
+        millions * MILLION,
+        bytes_an_event(&ours)
+    );
 }
 
 /// CPU seconds that keeping a million events takes this process.
@@ -64,7 +73,8 @@ fn sealed(number: u64) -> Sealed {
             actor: None,
             body: Body::CapabilityUsed,
             capability: Some(format!("capability-{:02}", number % 50)),
-            occurred_at: Timestamp::from_micros(1_700_000_000_000_000 + number as i64 * 1_000).expect("an instant"),
+            occurred_at: Timestamp::from_micros(1_700_000_000_000_000 + number as i64 * 1_000)
+                .expect("an instant"),
             service: None,
             team: Some(format!("team-{:05}", random % 10_000)),
         },
@@ -103,7 +113,9 @@ impl Bare {
                 let id = &sealed.event.id;
                 let content = std::str::from_utf8(&sealed.canonical).expect("a text");
                 let revision = sealed.event.revision as i64;
-                insert.execute(params![Timestamp::MIN.micros(), id.source, id.id, revision, content]).expect("room");
+                insert
+                    .execute(params![Timestamp::MIN.micros(), id.source, id.id, revision, content])
+                    .expect("room");
             }
         }
         transaction.commit().expect("room");

@@ -222,3 +222,71 @@ fn a_demo_that_is_kept_can_be_asked_again() {
     let again = milepost(&arguments, "");
     assert!(out(&again).contains("deployed 35"), "{}", out(&again));
 }
+
+#[test]
+fn a_backup_is_restored_with_the_key_of_the_persons() {
+    let directory = tempfile::tempdir().unwrap();
+    let [data, file, without, other, third] = ["data", "whole.backup", "without.backup", "other", "third"]
+        .map(|name| directory.path().join(name).display().to_string());
+    assert_eq!(import(Path::new(&data), GOOD).status.code(), Some(0));
+    let backup = milepost(&["backup", "--data", &data, "--to", &file], "");
+    assert_eq!(backup.status.code(), Some(0), "{}", err(&backup));
+    assert!(out(&backup).contains(": 1 events and 0 refusals, "), "{}", out(&backup));
+    assert!(out(&backup).ends_with("verified, with the key of the persons\n"), "{}", out(&backup));
+    let restore = milepost(&["restore", "--from", &file, "--data", &other], "");
+    assert_eq!((restore.status.code(), err(&restore)), (Some(0), ""));
+    let key = |data: &str| std::fs::read_to_string(Path::new(data).join("person.key")).unwrap();
+    assert_eq!(key(&data), key(&other));
+    // The same person, the same event.
+    assert_eq!(
+        out(&import(Path::new(&other), GOOD)),
+        "{\"read\":1,\"stored\":0,\"duplicate\":1,\"refused\":0}\n"
+    );
+
+    let backup = milepost(&["backup", "--data", &data, "--to", &without, "--without-key"], "");
+    assert_eq!(backup.status.code(), Some(0), "{}", err(&backup));
+    let bytes = std::fs::read(&without).unwrap();
+    let key = key(&data);
+    assert!(!bytes.windows(64).any(|window| window == key.trim().as_bytes()));
+    let restore = milepost(&["restore", "--from", &without, "--data", &third], "");
+    assert_eq!(restore.status.code(), Some(0));
+    assert!(err(&restore).contains("put person.key into"), "{}", err(&restore));
+
+    for (arguments, said) in [
+        (&["backup", "--data", &data, "--to", &file][..], "exists: give the backup another name"),
+        (&["backup", "--data", &third, "--to", "x.backup"], "--without-key"),
+        (&["restore", "--from", &file, "--data", &data], "is not empty"),
+        (&["restore", "--from", "no-such-file", "--data", &data], "no-such-file"),
+    ] {
+        let output = milepost(arguments, "");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(err(&output).contains(said), "{arguments:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().display().to_string();
+    assert_eq!(import(directory.path(), GOOD).status.code(), Some(0));
+    let sound = milepost(&["doctor", "--data", &data], "");
+    assert_eq!(sound.status.code(), Some(0), "{}", err(&sound));
+    assert!(
+        out(&sound).starts_with("events      1 (0 of them")
+            && out(&sound).ends_with("\nnothing is damaged\n"),
+        "{}",
+        out(&sound)
+    );
+    assert_eq!(err(&sound), "");
+
+    std::fs::write(directory.path().join("person.key"), "half a ke").unwrap();
+    let damaged = milepost(&["doctor", "--data", &data, "--format", "json"], "");
+    assert_eq!(damaged.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_str(out(&damaged)).unwrap();
+    assert_eq!(report["events"], 1);
+    assert_eq!(report["findings"][0]["severity"], "damage");
+    assert!(report["findings"][0]["what"].as_str().unwrap().contains("person.key: not a key"), "{report}");
+    let nowhere = milepost(&["doctor", "--data", "no-such-directory"], "");
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(err(&nowhere).contains("holds no data of milepost"), "{}", err(&nowhere));
+}

@@ -41,10 +41,13 @@ impl BackupArgs {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let key = if self.without_key { None } else { Some(self.key()?) };
         let bar = Copying::new();
-        let made = sqlite::backup(&self.data, &self.to, key.as_deref(), system_clock(), &mut |stage| bar.show(stage));
+        let made = sqlite::backup(&self.data, &self.to, key.as_deref(), system_clock(), &mut |stage| {
+            bar.show(stage)
+        });
         bar.finish();
         let made = made.map_err(Failure::new)?;
-        let key = if self.without_key { "without the key of the persons" } else { "with the key of the persons" };
+        let key =
+            if self.without_key { "without the key of the persons" } else { "with the key of the persons" };
         println!("{}: {}, {key}", self.to.display(), told(&made));
         Ok(ExitCode::SUCCESS)
     }

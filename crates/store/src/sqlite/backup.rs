@@ -109,7 +109,8 @@ pub fn restore(
     File::open(file).map_err(|error| io(file, error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(file, flags)?;
-    let no_backup = || StoreError::Corrupt(format!("{} is no backup that `milepost backup` made", file.display()));
+    let no_backup =
+        || StoreError::Corrupt(format!("{} is no backup that `milepost backup` made", file.display()));
     if schema::format(&source, file)? == 0 || !source.table_exists(None, "backup")? {
         return Err(no_backup());
     }
@@ -177,7 +178,8 @@ fn copy(source: &Connection, new: &Path, progress: &mut dyn FnMut(Stage)) -> Res
 /// Whether SQLite finds the copy sound, and it holds as much as what was copied.
 fn verify(copy: &Connection, file: &Path, expected: [i64; 3]) -> Result<(), StoreError> {
     let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    let verdict = if verdict == "ok" && counts(copy)? != expected { "it has other rows".to_owned() } else { verdict };
+    let verdict =
+        if verdict == "ok" && counts(copy)? != expected { "it has other rows".to_owned() } else { verdict };
     if verdict == "ok" {
         return Ok(());
     }
@@ -227,8 +229,9 @@ fn contents(copy: &Connection, file: &Path) -> Result<BackedUp, StoreError> {
     let [versions, _, quarantined] = counts(copy)?;
     let (at, person_key): (i64, Option<String>) =
         copy.query_row("SELECT at, person_key FROM backup", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let at = Timestamp::from_micros(at)
-        .ok_or_else(|| StoreError::Corrupt(format!("{}: the time it was made cannot be read", file.display())))?;
+    let at = Timestamp::from_micros(at).ok_or_else(|| {
+        StoreError::Corrupt(format!("{}: the time it was made cannot be read", file.display()))
+    })?;
     let bytes = file.metadata().map_or(0, |file| file.len());
     Ok(BackedUp { at, versions: versions as u64, quarantined: quarantined as u64, bytes, person_key })
 }

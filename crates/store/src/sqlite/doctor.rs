@@ -81,7 +81,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-const FROM_BACKUP: &str = "restore the last backup with `milepost restore`, and import again what came after it";
+const FROM_BACKUP: &str =
+    "restore the last backup with `milepost restore`, and import again what came after it";
 const AT_START: &str = "restart `milepost serve`: it makes the file anew from the events";
 
 /// Looks at a data directory. `progress` is told how many events of how many were read.
@@ -112,13 +113,15 @@ type Opened = (Registration, Result<Run, String>);
 
 fn open_runs(data: &Path, registered: &[Registration]) -> Vec<Opened> {
     let directory = data.join(identity::DIRECTORY);
-    let open = |one: &Registration| Run::open(&directory, *one, Filtered::Yes).map_err(|error| error.to_string());
+    let open =
+        |one: &Registration| Run::open(&directory, *one, Filtered::Yes).map_err(|error| error.to_string());
     registered.iter().map(|one| (*one, open(one))).collect()
 }
 
 /// A sum that is equal for equal sets of (key, number), whatever their order.
 fn mixed(key: u64, seq: i64) -> u64 {
-    let mixed = (key ^ seq.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed =
+        (key ^ seq.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 31)
 }
 
@@ -235,7 +238,9 @@ impl Examination {
         let (mut read, mut run) = (0, 0);
         while let Some(row) = rows.next()? {
             let seq: i64 = row.get(0)?;
-            let text = |column| row.get_ref(column).map(|value| value.as_bytes_or_null().ok().flatten().unwrap_or_default());
+            let text = |column| {
+                row.get_ref(column).map(|value| value.as_bytes_or_null().ok().flatten().unwrap_or_default())
+            };
             let (source, id, content) = (text(1)?, text(2)?, text(3)?);
             let key = EventKey::of(&String::from_utf8_lossy(source), &String::from_utf8_lossy(id)).0;
             if row.get(4)? {
@@ -249,7 +254,10 @@ impl Examination {
             }
             let parsed = serde_json::from_slice::<Content>(content);
             if !parsed.is_ok_and(|parsed| parsed.canonical() == content) {
-                self.damage_of_many(|| format!("event {seq} cannot be read, or is not in canonical form"), FROM_BACKUP);
+                self.damage_of_many(
+                    || format!("event {seq} cannot be read, or is not in canonical form"),
+                    FROM_BACKUP,
+                );
             }
             read += 1;
             if read % STRIDE == 0 {
@@ -272,7 +280,10 @@ impl Examination {
             for (place, (_, one)) in of_a_key.iter().enumerate() {
                 for (_, other) in &of_a_key[place + 1..] {
                     if same.query_row([one, other], |row| row.get(0))? {
-                        self.damage_of_many(|| format!("events {one} and {other} are versions of one, and both win"), FROM_BACKUP);
+                        self.damage_of_many(
+                            || format!("events {one} and {other} are versions of one, and both win"),
+                            FROM_BACKUP,
+                        );
                     }
                 }
             }
@@ -281,11 +292,22 @@ impl Examination {
         Ok(())
     }
 
-    fn runs(&mut self, snapshot: &Connection, runs: Vec<Opened>, sums: &[(u64, u64)]) -> Result<(), StoreError> {
+    fn runs(
+        &mut self,
+        snapshot: &Connection,
+        runs: Vec<Opened>,
+        sums: &[(u64, u64)],
+    ) -> Result<(), StoreError> {
         let (mut covered, newest) = (0, table::newest(snapshot)?);
         for ((registered, run), expected) in runs.into_iter().zip(sums) {
-            if registered.first != covered + 1 || registered.last < registered.first || registered.last > newest {
-                self.damage(format!("the runs of identities do not follow one another at event {covered}"), AT_START);
+            if registered.first != covered + 1
+                || registered.last < registered.first
+                || registered.last > newest
+            {
+                self.damage(
+                    format!("the runs of identities do not follow one another at event {covered}"),
+                    AT_START,
+                );
             }
             covered = registered.last;
             match run.and_then(|run| sum(&run)) {
@@ -313,13 +335,17 @@ impl Examination {
             let seq: i64 = row.get(0)?;
             let version = |revision: usize| -> Result<Option<Version>, rusqlite::Error> {
                 let Some(number) = row.get::<_, Option<i64>>(revision)? else { return Ok(None) };
-                let content = row.get_ref(revision + 1)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
+                let content =
+                    row.get_ref(revision + 1)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
                 Ok(Some(Version::of(number.cast_unsigned(), content)))
             };
             let (loser, winner) = (version(1)?, version(3)?);
             let lost = matches!((loser, winner), (Some(loser), Some(winner)) if loser < winner);
             if !lost || !row.get::<_, bool>(5)? {
-                self.damage_of_many(|| format!("event {seq} is said to have lost, but not to a larger version of it"), FROM_BACKUP);
+                self.damage_of_many(
+                    || format!("event {seq} is said to have lost, but not to a larger version of it"),
+                    FROM_BACKUP,
+                );
             }
         }
         self.end_of_many("events that lost to nothing");

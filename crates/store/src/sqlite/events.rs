@@ -1,6 +1,6 @@
 //! Events: appended, compared with what is kept, read back.
 
-use milepost_model::{Content, Event, EventId, EventKey, Sealed, Timestamp};
+use milepost_model::{Content, Event, EventId, Sealed, Timestamp};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, Rows, params};
 
@@ -15,8 +15,11 @@ pub(super) fn append(
     events: &[Sealed],
     now: Timestamp,
 ) -> Result<Vec<Appended>, StoreError> {
+    let keys: Vec<u64> = events.iter().map(|sealed| sealed.event.id.key().0).collect();
+    let in_a_run = identity.screen(&keys);
     let mut appender = Appender::new(connection, identity, now)?;
-    events.iter().map(|sealed| appender.append(sealed)).collect()
+    let keys = keys.into_iter().zip(in_a_run);
+    events.iter().zip(keys).map(|(sealed, (key, in_a_run))| appender.append(sealed, key, in_a_run)).collect()
 }
 
 struct Appender<'a> {
@@ -42,11 +45,10 @@ impl<'a> Appender<'a> {
         Ok(Self { connection, now, identity, versions, insert, found: Vec::new() })
     }
 
-    fn append(&mut self, sealed: &Sealed) -> Result<Appended, StoreError> {
+    fn append(&mut self, sealed: &Sealed, key: u64, in_a_run: bool) -> Result<Appended, StoreError> {
         let id = &sealed.event.id;
-        let key = id.key();
         self.found.clear();
-        self.identity.find(self.connection, key.0, &mut self.found)?;
+        self.identity.find(self.connection, key, in_a_run, &mut self.found)?;
         let kept = self.versions.of(&self.found, id, sealed.version.revision)?;
         if kept.iter().any(|kept| kept.version == sealed.version) {
             return Ok(Appended::Duplicate);
@@ -67,17 +69,19 @@ impl<'a> Appender<'a> {
         Ok(Appended::Stored { effect, conflict })
     }
 
-    fn insert(&mut self, key: EventKey, sealed: &Sealed) -> Result<i64, StoreError> {
+    fn insert(&mut self, key: u64, sealed: &Sealed) -> Result<i64, StoreError> {
         let id = &sealed.event.id;
         let content = ToSqlOutput::Borrowed(ValueRef::Text(&sealed.canonical));
         let revision = sealed.version.revision as i64;
         let seq = self.insert.insert(params![self.now.micros(), id.source, id.id, revision, content])?;
-        self.identity.insert(key.0, seq);
+        self.identity.insert(key, seq);
         Ok(seq)
     }
 
     fn supersede(&self, seq: i64, by: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("INSERT INTO superseded (seq, by) VALUES (?1, ?2)")?.execute([seq, by])?;
+        self.connection
+            .prepare_cached("INSERT INTO superseded (seq, by) VALUES (?1, ?2)")?
+            .execute([seq, by])?;
         Ok(())
     }
 }
@@ -93,7 +97,11 @@ pub(super) fn replay(connection: &Connection, each: &mut dyn FnMut(&Event)) -> R
 }
 
 /// Those of these events that are winners and happened at this instant.
-pub(super) fn winners_at(connection: &Connection, seqs: &[i64], at: Timestamp) -> Result<Vec<EventId>, StoreError> {
+pub(super) fn winners_at(
+    connection: &Connection,
+    seqs: &[i64],
+    at: Timestamp,
+) -> Result<Vec<EventId>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, source, id, revision, content FROM event
          WHERE seq = ?1 AND seq NOT IN (SELECT seq FROM superseded)",

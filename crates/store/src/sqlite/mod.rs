@@ -36,10 +36,10 @@ mod identity;
 mod quarantine;
 mod reader;
 mod schema;
-mod upgrade;
-mod versions;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+mod versions;
 
 pub use backup::{BackedUp, Stage, backup, restore};
 pub use doctor::{Finding, Report, Severity, examine};

@@ -12,11 +12,7 @@ use crate::{Quarantined, Reader, Sizes, StoreError};
 /// Opens a data directory for reading, whether it is being served or not.
 pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
     let connection = connect(directory)?;
-    Ok(Box::new(SqliteReader {
-        connection,
-        lookup: Lookup::new(directory),
-        directory: directory.to_owned(),
-    }))
+    Ok(Box::new(SqliteReader { connection, lookup: Lookup::new(directory), directory: directory.to_owned() }))
 }
 
 /// Opens the database of a data directory for reading.

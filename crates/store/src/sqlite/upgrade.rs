@@ -8,9 +8,8 @@ use crate::StoreError;
 /// From format 1 to 2: finds out which version each loser lost to, by comparing the versions of its event once more in the
 /// order they came.
 pub(super) fn superseded_by(connection: &Connection) -> Result<(), StoreError> {
-    let mut losers = connection.prepare(
-        "SELECT seq, source, id FROM superseded JOIN event USING (seq) ORDER BY seq",
-    )?;
+    let mut losers =
+        connection.prepare("SELECT seq, source, id FROM superseded JOIN event USING (seq) ORDER BY seq")?;
     let mut is_known = connection.prepare("SELECT EXISTS (SELECT 1 FROM superseded_by WHERE seq = ?1)")?;
     let mut versions = connection.prepare(
         "SELECT event.seq, event.revision, event.content

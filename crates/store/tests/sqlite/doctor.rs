@@ -16,7 +16,10 @@ fn fill(data: &Path) {
         store.append(&seal(&events), &[], now()).unwrap();
     }
     // Until a run is registered.
-    while database(data).query_row("SELECT NOT EXISTS (SELECT 1 FROM identity_run)", [], |row| row.get(0)).unwrap() {
+    while database(data)
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM identity_run)", [], |row| row.get(0))
+        .unwrap()
+    {
         store.append(&[], &[], now()).unwrap();
     }
     store.append(&[], &[rejected("x", None)], now()).unwrap();
@@ -47,7 +50,9 @@ fn a_sound_directory_has_no_damage() {
     assert_eq!(report.findings.len(), 1);
     assert_eq!(report.findings[0].what, "1 refused events are in the quarantine");
     assert_eq!((report.versions, report.quarantined), (40, 1));
-    assert!(report.superseded > 0 && report.runs > 0 && report.identity_bytes > 0 && report.database_bytes > 0);
+    assert!(
+        report.superseded > 0 && report.runs > 0 && report.identity_bytes > 0 && report.database_bytes > 0
+    );
     assert_eq!(seen, [(40, 40)]);
 }
 

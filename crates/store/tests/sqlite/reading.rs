@@ -109,7 +109,8 @@ fn refusals_come_back_as_they_were_newest_first() {
 #[test]
 fn the_quarantine_drops_the_oldest() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Sqlite::open(directory.path(), Options { quarantine_rows: 3, ..Options::default() }).unwrap();
+    let mut store =
+        Sqlite::open(directory.path(), Options { quarantine_rows: 3, ..Options::default() }).unwrap();
     let mut reader = store.reader().unwrap();
     for (batch, expected) in [(2, vec![2, 1]), (2, vec![4, 3, 2]), (0, vec![4, 3, 2]), (5, vec![9, 8, 7])] {
         store.append(&seal(&[used("1", 0, "a")]), &vec![rejected("1", None); batch], now()).unwrap();

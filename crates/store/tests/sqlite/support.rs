@@ -3,8 +3,8 @@
 use milepost_model::{
     Body, Content, Door, Event, EventId, Payload, Reason, Refusal, Rejected, Sealed, Timestamp,
 };
-use milepost_store::sqlite::{Options, Sqlite};
 use milepost_store::Reader;
+use milepost_store::sqlite::{Options, Sqlite};
 use std::path::Path;
 
 /// When tests receive events.

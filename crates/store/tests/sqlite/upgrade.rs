@@ -13,7 +13,11 @@ use rusqlite::{Connection, params};
 fn format_1(directory: &Path, events: &[Event], appended: &[Appended]) {
     let database = Connection::open(directory.join("milepost.db")).unwrap();
     database.execute_batch(include_str!("../../src/sqlite/migrations/0001_events.sql")).unwrap();
-    database.execute_batch("PRAGMA application_id = 0x6d696c65; PRAGMA user_version = 1; PRAGMA journal_mode = wal").unwrap();
+    database
+        .execute_batch(
+            "PRAGMA application_id = 0x6d696c65; PRAGMA user_version = 1; PRAGMA journal_mode = wal",
+        )
+        .unwrap();
     for (event, appended) in events.iter().zip(appended) {
         let Appended::Stored { effect, .. } = appended else { continue };
         let id = &event.id;
@@ -33,7 +37,11 @@ fn format_1(directory: &Path, events: &[Event], appended: &[Appended]) {
                     .query_row(
                         "SELECT event.seq FROM identity JOIN event USING (seq)
                          WHERE key = ?1 AND content = ?2 AND revision = ?3",
-                        params![id.key().0 as i64, String::from_utf8(replaced.content.canonical()).unwrap(), replaced.revision as i64],
+                        params![
+                            id.key().0 as i64,
+                            String::from_utf8(replaced.content.canonical()).unwrap(),
+                            replaced.revision as i64
+                        ],
                         |row| row.get(0),
                     )
                     .unwrap(),

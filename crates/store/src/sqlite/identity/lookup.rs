@@ -56,7 +56,10 @@ impl Lookup {
         if self.registrations() != registered {
             let mut known = std::mem::take(&mut self.runs);
             for registration in registered {
-                let run = known.iter_mut().find(|(other, _)| *other == registration).and_then(|(_, run)| run.take());
+                let run = known
+                    .iter_mut()
+                    .find(|(other, _)| *other == registration)
+                    .and_then(|(_, run)| run.take());
                 let run = run.or_else(|| Run::open(&self.directory, registration, Filtered::No).ok());
                 self.runs.push((registration, run));
             }

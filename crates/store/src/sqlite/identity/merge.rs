@@ -29,7 +29,9 @@ fn class(entries: u64, unit: u64) -> u32 {
 /// are. The smallest first: they are merged quickly, and are what there are many of.
 pub(super) fn due(entries: &[u64], unit: u64) -> Option<Range<usize>> {
     let classes: Vec<u32> = entries.iter().map(|entries| class(*entries, unit)).collect();
-    let smaller_before_larger = |from: usize| (from + 1 < classes.len() && classes[from] < classes[from + 1]).then_some(from..from + 2);
+    let smaller_before_larger = |from: usize| {
+        (from + 1 < classes.len() && classes[from] < classes[from + 1]).then_some(from..from + 2)
+    };
     let of_a_class = |from: usize| {
         let alike = classes[from..].iter().take_while(|class| **class == classes[from]).count();
         (alike >= FAN_IN).then_some(from..from + alike)

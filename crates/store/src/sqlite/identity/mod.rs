@@ -32,6 +32,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
+use self::filter::Probe;
 use self::run::{Filtered, Registration, Run, RunError};
 use self::tail::Tail;
 use super::directory;
@@ -168,17 +169,32 @@ impl Identity {
         table::register(connection, self.runs.iter().map(|run| run.registration()))
     }
 
-    /// Adds the events with this key, those of this transaction included.
+    /// For each key, whether it may be in a run. Asked of many keys at once, run by run, the filters are read from memory
+    /// many lines at a time; asked key by key, each look would wait for the one before.
+    pub(super) fn screen(&self, keys: &[u64]) -> Vec<bool> {
+        let probes: Vec<Probe> = keys.iter().map(|key| Probe::of(*key)).collect();
+        let mut perhaps = vec![false; keys.len()];
+        for run in &self.runs {
+            for (perhaps, probe) in perhaps.iter_mut().zip(&probes) {
+                *perhaps |= run.may_contain(probe);
+            }
+        }
+        perhaps
+    }
+
+    /// Adds the events with this key, those of this transaction included. `in_a_run` is what [`Self::screen`] said of it.
     pub(super) fn find(
         &mut self,
         connection: &Connection,
         key: u64,
+        in_a_run: bool,
         found: &mut Vec<i64>,
     ) -> Result<(), StoreError> {
-        let mut place = 0;
+        let probe = Probe::of(key);
+        let mut place = if in_a_run { 0 } else { self.runs.len() };
         while let Some(run) = self.runs.get(place) {
             let before = found.len();
-            if run.find(key, found).is_ok() {
+            if !run.may_contain(&probe) || run.find(key, found).is_ok() {
                 place += 1;
             } else {
                 found.truncate(before);
@@ -236,7 +252,11 @@ impl Identity {
         } else {
             // There may be no room on the disk. It stays a tail, and is tried again when that has grown.
             let newer = std::mem::take(&mut self.tail);
-            frozen.entries().iter().chain(newer.entries()).for_each(|(key, seq)| self.tail.insert(*key, *seq));
+            frozen
+                .entries()
+                .iter()
+                .chain(newer.entries())
+                .for_each(|(key, seq)| self.tail.insert(*key, *seq));
             self.flush_at = self.tail.len() + self.unit;
         }
     }
@@ -273,7 +293,8 @@ impl Identity {
             let frozen = Arc::new(std::mem::take(&mut self.tail));
             let (number, tail) = (take_number(&mut self.next_number), Arc::clone(&frozen));
             self.frozen = Some(frozen);
-            self.flushing = spawn("identity-flush", &self.directory, move |directory| flush(directory, number, &tail));
+            self.flushing =
+                spawn("identity-flush", &self.directory, move |directory| flush(directory, number, &tail));
             if self.flushing.is_none()
                 && let Some(frozen) = self.frozen.take()
                 && let Ok(tail) = Arc::try_unwrap(frozen)

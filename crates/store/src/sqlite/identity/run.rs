@@ -15,7 +15,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::filter::Filter;
+use super::filter::{Filter, Probe};
 use super::tail::Entry;
 
 const MAGIC: [u8; 8] = *b"milerun\n";
@@ -160,7 +160,10 @@ impl Run {
         let length = file.metadata().map_err(|error| damaged(&error.to_string()))?.len();
         let footer_at = length.checked_sub(FOOTER as u64).ok_or_else(|| damaged("too short"))?;
         let bytes = read(&file, footer_at, FOOTER)?;
-        let footer = bytes.first_chunk().and_then(Footer::from_bytes).ok_or_else(|| damaged("its end is not that of a run"))?;
+        let footer = bytes
+            .first_chunk()
+            .and_then(Footer::from_bytes)
+            .ok_or_else(|| damaged("its end is not that of a run"))?;
         if (footer.first, footer.last, footer.checksum())
             != (registration.first, registration.last, registration.checksum)
         {
@@ -176,7 +179,8 @@ impl Run {
         if crc32fast::hash(&index) != footer.index_crc {
             return Err(damaged("its index is damaged"));
         }
-        let index = index.chunks_exact(INDEXED).map(|one| Indexed { first: u64_at(one, 0), crc: u32_at(one, 8) });
+        let index =
+            index.chunks_exact(INDEXED).map(|one| Indexed { first: u64_at(one, 0), crc: u32_at(one, 8) });
         let filter = match filtered {
             Filtered::No => None,
             Filtered::Yes => {
@@ -197,11 +201,13 @@ impl Run {
         self.entries
     }
 
+    /// Whether the key may be in here.
+    pub(super) fn may_contain(&self, probe: &Probe) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.may_contain(probe))
+    }
+
     /// Adds the events with this key.
     pub(super) fn find(&self, key: u64, found: &mut Vec<i64>) -> Result<(), RunError> {
-        if self.filter.as_ref().is_some_and(|filter| !filter.may_contain(key)) {
-            return Ok(());
-        }
         // The block before the first that begins with the key may end with it.
         let from = self.index.partition_point(|block| block.first < key).saturating_sub(1);
         let mut block = Vec::new();
@@ -228,9 +234,7 @@ impl Run {
             number: self.registration.number,
             what: format!("identity/{:08}.run: block {number}: {what}", self.registration.number),
         };
-        self.file
-            .read_exact_at(block, before * ENTRY as u64)
-            .map_err(|error| damaged(&error.to_string()))?;
+        self.file.read_exact_at(block, before * ENTRY as u64).map_err(|error| damaged(&error.to_string()))?;
         if crc32fast::hash(block) != self.index[number].crc {
             return Err(damaged("damaged"));
         }
@@ -282,7 +286,12 @@ pub(super) struct RunWriter {
 
 impl RunWriter {
     /// Begins one of about so many entries, which are those of the events in the range.
-    pub(super) fn new(directory: &Path, number: u64, range: (i64, i64), entries: u64) -> Result<Self, RunError> {
+    pub(super) fn new(
+        directory: &Path,
+        number: u64,
+        range: (i64, i64),
+        entries: u64,
+    ) -> Result<Self, RunError> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = BufWriter::with_capacity(1 << 20, options.open(new(directory, number))?);

@@ -14,20 +14,30 @@ pub(super) const REBUILT: i64 = 1 << 20;
 
 /// The registered runs, in the order of their ranges.
 pub(in crate::sqlite) fn registered(connection: &Connection) -> Result<Vec<Registration>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT number, first_seq, last_seq, checksum FROM identity_run ORDER BY first_seq")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT number, first_seq, last_seq, checksum FROM identity_run ORDER BY first_seq",
+    )?;
     let runs = statement.query_map([], |row| {
         let number: i64 = row.get(0)?;
-        Ok(Registration { number: number as u64, first: row.get(1)?, last: row.get(2)?, checksum: row.get(3)? })
+        Ok(Registration {
+            number: number as u64,
+            first: row.get(1)?,
+            last: row.get(2)?,
+            checksum: row.get(3)?,
+        })
     })?;
     Ok(runs.collect::<Result<_, _>>()?)
 }
 
 /// Makes these the registered runs, within the transaction that `connection` is in.
-pub(super) fn register(connection: &Connection, runs: impl Iterator<Item = Registration>) -> Result<(), StoreError> {
+pub(super) fn register(
+    connection: &Connection,
+    runs: impl Iterator<Item = Registration>,
+) -> Result<(), StoreError> {
     connection.prepare_cached("DELETE FROM identity_run")?.execute([])?;
-    let mut insert = connection
-        .prepare_cached("INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for Registration { number, first, last, checksum } in runs {
         insert.execute((number as i64, first, last, checksum))?;
     }

@@ -63,7 +63,11 @@ fn filled(directory: &Path, events: u32) -> Sqlite {
 fn assert_knows(store: &mut Sqlite, last: u32) {
     let mut reader = store.reader().unwrap();
     for number in 1..=last {
-        assert_eq!(reader.find(id(number).key(), Timestamp::MIN).unwrap(), [id(number)], "a reader finds {number}");
+        assert_eq!(
+            reader.find(id(number).key(), Timestamp::MIN).unwrap(),
+            [id(number)],
+            "a reader finds {number}"
+        );
     }
     assert_eq!(reader.find(id(last + 1).key(), Timestamp::MIN).unwrap(), []);
     let appended = append(store, 1..=last);
@@ -83,7 +87,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 /// The files that are registered.
 fn registered(store: &Sqlite) -> Vec<PathBuf> {
     let registered = table::registered(&store.connection).unwrap();
-    let mut files: Vec<_> = registered.iter().map(|run| run::path(&store.identity.directory, run.number)).collect();
+    let mut files: Vec<_> =
+        registered.iter().map(|run| run::path(&store.identity.directory, run.number)).collect();
     files.sort();
     files
 }
@@ -103,7 +108,10 @@ fn runs_cover_all_but_the_tail_and_are_few() {
         while let Some(entry) = scan.next().unwrap() {
             entries.push(entry);
         }
-        assert!(entries.is_sorted() && entries.len() as i64 == run.registration().last + 1 - run.registration().first);
+        assert!(
+            entries.is_sorted()
+                && entries.len() as i64 == run.registration().last + 1 - run.registration().first
+        );
     }
     assert_eq!(files(directory.path()), registered(&store));
     assert_knows(&mut store, 100);
@@ -122,7 +130,7 @@ fn identities_that_share_a_key_are_told_apart() {
     store = open(directory.path());
     assert_eq!(append(&mut store, 2..=2), [Appended::Stored { effect: Effect::Wins, conflict: false }]);
     let mut found = Vec::new();
-    store.identity.find(&store.connection, id(2).key().0, &mut found).unwrap();
+    store.identity.find(&store.connection, id(2).key().0, true, &mut found).unwrap();
     assert_eq!(found, [1, 2]);
     let mut reader = store.reader().unwrap();
     // Both happened at the same instant: whoever asks with a key and an instant gets both.
@@ -142,7 +150,7 @@ fn many_versions_of_an_event_are_all_found() {
     }
     settle(&mut store);
     let mut found = Vec::new();
-    store.identity.find(&store.connection, id(7).key().0, &mut found).unwrap();
+    store.identity.find(&store.connection, id(7).key().0, true, &mut found).unwrap();
     found.sort_unstable();
     assert!(found.into_iter().eq(1..=600));
 }
@@ -185,7 +193,10 @@ fn what_nobody_registered_is_deleted_at_the_next_start() {
 fn a_failed_commit_takes_its_identities_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = filled(directory.path(), 5);
-    store.connection.execute_batch("CREATE TRIGGER no BEFORE INSERT ON quarantine BEGIN SELECT raise(ABORT, 'no'); END").unwrap();
+    store
+        .connection
+        .execute_batch("CREATE TRIGGER no BEFORE INSERT ON quarantine BEGIN SELECT raise(ABORT, 'no'); END")
+        .unwrap();
     let refused = milepost_model::Rejected {
         refusal: milepost_model::Refusal::new(milepost_model::Reason::Malformed, "", ""),
         door: milepost_model::Door::Http,
