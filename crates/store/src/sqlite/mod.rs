@@ -96,7 +96,14 @@ impl Sqlite {
         let format = schema::format(&connection, &path)?;
         configure(&connection, &path)?;
         schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
-        let identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
+        let mut identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
+        if !identity.is_registered() {
+            // What was made anew need not be made again at the next start.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            identity.begin(&transaction)?;
+            transaction.commit()?;
+            identity.committed();
+        }
         Ok(Self { identity, connection, _lock: lock, directory: directory.to_owned(), options })
     }
 }

@@ -317,6 +317,11 @@ impl Identity {
         }
     }
 
+    /// Whether the next commit has something to register.
+    pub(super) fn is_registered(&self) -> bool {
+        self.registered
+    }
+
     /// Whether a thread is at work.
     #[cfg(test)]
     fn is_busy(&self) -> bool {

@@ -190,6 +190,23 @@ fn what_nobody_registered_is_deleted_at_the_next_start() {
 }
 
 #[test]
+fn what_is_made_anew_at_a_start_is_not_made_again_at_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = filled(directory.path(), 20);
+    let lost = registered(&store)[0].clone();
+    drop(store);
+    fs::remove_file(&lost).unwrap();
+    let at_a_start = || {
+        let store = open(directory.path());
+        let registered = registered(&store);
+        assert!(!registered.contains(&lost) && registered.iter().all(|run| run.exists()), "{registered:?}");
+        registered
+    };
+    assert_eq!(at_a_start(), at_a_start());
+    assert_knows(&mut open(directory.path()), 20);
+}
+
+#[test]
 fn a_failed_commit_takes_its_identities_back() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = filled(directory.path(), 5);
