@@ -42,7 +42,7 @@ impl BackupArgs {
         let key = if self.without_key { None } else { Some(self.key()?) };
         let bar = Copying::new();
         let made = sqlite::backup(&self.data, &self.to, key.as_deref(), system_clock(), &mut |stage| {
-            bar.show(stage)
+            bar.show(stage);
         });
         bar.finish();
         let made = made.map_err(Failure::new)?;

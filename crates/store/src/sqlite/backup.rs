@@ -216,7 +216,8 @@ fn digest(connection: &Connection) -> Result<String, StoreError> {
         }
         hash.update([5]);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = hash.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    Ok(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
 }
 
 fn hash_value(hash: &mut Sha256, kind: u8, bytes: &[u8]) {

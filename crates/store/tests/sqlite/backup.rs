@@ -8,6 +8,8 @@ use crate::support::{now, open, rejected, seal, used, winners};
 use milepost_store::sqlite::{BackedUp, Stage, backup, open_reader, restore};
 use milepost_store::{Appended, Store, StoreError};
 
+type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+
 fn back_up(data: &Path, file: &Path) -> Result<BackedUp, StoreError> {
     backup(data, file, Some("secret"), now(), &mut |_| ())
 }
@@ -88,7 +90,7 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
             (0..bytes.len() - team.len()).filter(|at| bytes[*at..].starts_with(team)).collect();
         places.into_iter().for_each(|at| bytes[at + 8] = b'b');
     };
-    let damages: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("a letter", Box::new(change)),
         ("cut", Box::new(|bytes| bytes.truncate(bytes.len() / 2))),
         ("all pages but the first", Box::new(|bytes| bytes[4096..].fill(0xa5))),

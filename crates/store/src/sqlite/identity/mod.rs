@@ -87,7 +87,7 @@ impl Identity {
         directory::create(&directory)?;
         let (registered, newest) = (table::registered(connection)?, table::newest(connection)?);
         let mut identity = Self {
-            next_number: sweep(&directory, registered.iter().map(|run| run.number).collect())?,
+            next_number: sweep(&directory, &registered.iter().map(|run| run.number).collect())?,
             directory,
             unit: unit.max(1),
             runs: Vec::new(),
@@ -363,7 +363,7 @@ fn flush(directory: &Path, number: u64, tail: &Tail) -> Result<Run, RunError> {
 }
 
 /// Deletes what nobody registered. Returns a number that no file has.
-fn sweep(directory: &Path, registered: BTreeSet<u64>) -> Result<u64, StoreError> {
+fn sweep(directory: &Path, registered: &BTreeSet<u64>) -> Result<u64, StoreError> {
     let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", directory.display()));
     let mut largest = registered.last().copied().unwrap_or(0);
     for file in fs::read_dir(directory).map_err(failed)? {
