@@ -17,7 +17,7 @@ const MILLION: u64 = 1_000_000;
 const BATCH: u64 = 1_000;
 
 fn main() {
-    let millions = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(10);
+    let millions = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(10);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (floor, ours) = (directory.path().join("floor.db"), directory.path().join("data"));
     let mut bare = Bare::open(&floor);
