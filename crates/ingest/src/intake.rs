@@ -10,6 +10,7 @@ use milepost_model::refusal::Reason;
 use milepost_model::{Door, Event, Fate, Limits, Refusal, Rejected, Sealed, Timestamp};
 
 use crate::counters::Counters;
+use crate::grant::Grant;
 use crate::pseudonym::Pseudonymizer;
 use crate::sent::Sent;
 use crate::{Accept, HandedBack, Kept, Submission};
@@ -98,11 +99,21 @@ impl Intake {
 
     /// Decodes, checks, pseudonymises and seals the events of one request.
     pub fn prepare<'a>(&self, door: Door, events: impl IntoIterator<Item = Sent<'a>>) -> Prepared {
+        self.prepare_granted(&Grant::All, door, events)
+    }
+
+    /// The same for a sender who may not write everything.
+    pub fn prepare_granted<'a>(
+        &self,
+        grant: &Grant,
+        door: Door,
+        events: impl IntoIterator<Item = Sent<'a>>,
+    ) -> Prepared {
         let now = (self.clock)();
         let mut submission = Submission::default();
         let refusals = events
             .into_iter()
-            .map(|sent| match self.check(sent, now) {
+            .map(|sent| match self.check(grant, sent, now) {
                 Ok(event) => {
                     submission.events.push(Sealed::new(event));
                     None
@@ -117,7 +128,7 @@ impl Intake {
     }
 
     /// An event that may be kept, its persons pseudonyms.
-    fn check(&self, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
+    fn check(&self, grant: &Grant, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
         let (size, most) = (sent.size(), self.limits.event_bytes);
         if size > most {
             let message = format!("the event is {size} bytes long; at most {most} are taken");
@@ -127,6 +138,7 @@ impl Intake {
         self.limits
             .event
             .check(&event, now)
+            .and_then(|()| grant.check(&event))
             .map_err(|refusal| Refusal { field: sent.field_path(&event, &refusal.field), ..refusal })?;
         self.pseudonyms.apply(&mut event);
         Ok(event)

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use milepost_model::{Rejected, Sealed};
 
 pub mod counters;
+pub mod grant;
 pub mod grpc;
 pub mod http;
 pub mod intake;
@@ -18,6 +19,7 @@ pub mod sent;
 mod testing;
 
 pub use counters::Counters;
+pub use grant::Grant;
 pub use intake::{DoorLimits, Intake, Prepared};
 pub use pseudonym::Pseudonymizer;
 pub use sent::Sent;

@@ -16,9 +16,11 @@ mod explain;
 mod import;
 mod quarantine;
 mod query;
+mod remote;
 mod serve;
 mod shown;
 mod table;
+mod token;
 
 const HELP: &str = "\
 Start here:
@@ -51,6 +53,8 @@ enum Command {
     Check(check::CheckArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Print the reference of all metrics, docs/metrics.md.
     #[command(hide = true)]
     Reference,
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => args.run().map_err(Failure::from).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => args.run(),
         Command::Quarantine(command) => command.run(),
+        Command::Token(command) => command.run(),
         Command::Reference => {
             asking::print(&crate::reference::reference()).map_err(Failure::from).map(|()| ExitCode::SUCCESS)
         }

@@ -48,7 +48,11 @@ impl ServeArgs {
         }
         super::block_on(async {
             let running = serve::start(settings).await.map_err(Failure::new)?;
-            eprintln!("milepost listens at http://{} (gRPC and HTTP)", running.addr);
+            let scheme = if running.guard.has_tls() { "https" } else { "http" };
+            eprintln!("milepost listens at {scheme}://{} (gRPC and HTTP)", running.addr);
+            if let Some(addr) = running.metrics_addr {
+                eprintln!("milepost answers /metrics at {addr}");
+            }
             shutdown::requested().await.map_err(Failure::new)?;
             tracing::info!("asked to end");
             running.shutdown().await;
