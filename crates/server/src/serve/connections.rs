@@ -62,6 +62,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// A peer that is told that its connection ends has so long to agree.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Bytes of each body that need no room: who sends a few events is not kept waiting by who sends many.
+const FREE_BYTES: usize = 64 * 1024;
 /// After an error in accepting, such as no file being left, it is tried again.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -221,37 +223,55 @@ async fn answer(
     let is_grpc = is_grpc(&request);
     // Its batches come one after the other and are counted where they wait.
     let is_stream = request.uri().path().ends_with("/PublishStream");
-    let held = Room::default();
+    let taken = Room::default();
     let request = request.map(|body| {
         let body = Body::new(body);
-        if is_stream { body } else { metered(body, bodies, Room::clone(&held)) }
+        if is_stream { body } else { metered(body, bodies, Room::clone(&taken)) }
     });
     let response = timeout(most, router.oneshot(request)).await;
     // The room of the body is given back only here: until now it may have been kept.
-    drop(held);
+    drop(taken);
     match response {
         Ok(Ok(response)) => response,
         Err(_) => too_slow(is_grpc, most),
     }
 }
 
-/// The room of one body.
-type Room = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+/// What one body takes of the room of all.
+type Room = Arc<Mutex<Taken>>;
+
+#[derive(Default)]
+struct Taken {
+    read: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Taken {
+    /// Counts bytes that have come. How many of them need room.
+    fn read(&mut self, bytes: usize) -> usize {
+        let before = self.read.saturating_sub(FREE_BYTES);
+        self.read += bytes;
+        self.read.saturating_sub(FREE_BYTES) - before
+    }
+
+    fn take(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.permit {
+            Some(all) => all.merge(permit),
+            none => *none = Some(permit),
+        }
+    }
+}
 
 /// A body that is read no faster than there is room for what has been read.
-fn metered(body: Body, room: Arc<Semaphore>, held: Room) -> Body {
+fn metered(body: Body, room: Arc<Semaphore>, taken: Room) -> Body {
     Body::from_stream(body.into_data_stream().then(move |chunk| {
-        let (room, held) = (Arc::clone(&room), Room::clone(&held));
+        let (room, taken) = (Arc::clone(&room), Room::clone(&taken));
         async move {
-            let bytes = chunk.as_ref().map_or(0, Bytes::len);
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            // Never closed.
-            if let Ok(permit) = room.acquire_many_owned(bytes).await {
-                let mut held = held.lock();
-                match &mut *held {
-                    Some(all) => all.merge(permit),
-                    none => *none = Some(permit),
-                }
+            let bytes = taken.lock().read(chunk.as_ref().map_or(0, Bytes::len));
+            if bytes > 0
+                && let Ok(permit) = room.acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await
+            {
+                taken.lock().take(permit);
             }
             chunk
         }
