@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use milepost_model::{Rejected, Sealed};
+use milepost_model::{Door, Refusal, Rejected, Sealed};
 
 pub mod counters;
 pub mod grant;
@@ -25,16 +25,18 @@ pub use pseudonym::Pseudonymizer;
 pub use sent::Sent;
 
 /// Events of one request that passed every check, and those that did not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Submission {
+    /// Where they came in.
+    pub door: Door,
     /// To be kept.
     pub events: Vec<Sealed>,
     /// For the quarantine.
     pub rejected: Vec<Rejected>,
 }
 
-/// Whether an accepted event was new. Either way it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether an accepted event was new. Either way it is durable, unless it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
     /// New.
     Stored {
@@ -43,6 +45,8 @@ pub enum Kept {
     },
     /// Known already.
     Duplicate,
+    /// Not kept, for a reason that only shows beside all other events; it is in the quarantine.
+    Refused(Refusal),
 }
 
 /// Nothing of a submission was kept; its sender may try again.

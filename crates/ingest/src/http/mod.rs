@@ -71,11 +71,7 @@ fn prepare(
     let limits = intake.limits();
     let body = encoding.decode(body, limits.body_bytes)?;
     let events = form.split(&body, limits.batch_events)?;
-    if events.is_empty() {
-        Err(Error::Empty)
-    } else {
-        Ok(intake.prepare_granted(grant, Door::Http, events))
-    }
+    if events.is_empty() { Err(Error::Empty) } else { Ok(intake.prepare_granted(grant, Door::Http, events)) }
 }
 
 /// What became of a batch.

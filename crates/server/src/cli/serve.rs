@@ -14,6 +14,9 @@ Examples:
   milepost serve
   milepost serve --config milepost.toml --data /var/lib/milepost --listen 0.0.0.0:7171
 
+Where others reach it, it needs [tls] cert and key and a token (`milepost token create`), or
+[tls] required = false and [auth] required = false.
+
 On one port: gRPC (with reflection and health), POST /v1/events, GET /v1/metrics, /metrics,
 /healthz, /readyz.
 

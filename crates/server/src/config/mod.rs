@@ -20,7 +20,7 @@ use milepost_model::{Config, Limits, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
-use crate::keeper::KeeperLimits;
+use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::ConnectionLimits;
 
 pub use mistake::Mistake;
@@ -85,6 +85,12 @@ pub struct LimitSettings {
     pub commit_events: usize,
     /// Refused events the quarantine keeps; the oldest are dropped.
     pub quarantine_events: u32,
+    /// Names of teams there may be.
+    pub teams: usize,
+    /// Names of services there may be.
+    pub services: usize,
+    /// Names of capabilities there may be.
+    pub capabilities: usize,
     /// Connections at the same time.
     pub connections: usize,
     /// From the beginning of a connection to its first request.
@@ -144,6 +150,9 @@ impl Default for LimitSettings {
             queue_wait: Span::from_seconds(keeper.queue_wait.as_secs()),
             commit_events: keeper.commit_events,
             quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
+            teams: keeper.names.teams,
+            services: keeper.names.services,
+            capabilities: keeper.names.capabilities,
             connections: 4_096,
             connection_start: Span::from_seconds(10),
             connection_idle: Span::from_seconds(120),
@@ -201,6 +210,7 @@ impl LimitSettings {
             queue_events: self.queue_events,
             queue_wait: Duration::from_secs(self.queue_wait.seconds()),
             commit_events: self.commit_events,
+            names: NameLimits { teams: self.teams, services: self.services, capabilities: self.capabilities },
             ..KeeperLimits::default()
         }
     }
