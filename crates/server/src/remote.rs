@@ -124,16 +124,10 @@ fn is_here(url: &str) -> bool {
 }
 
 fn roots(ca: Option<&Path>) -> Result<Vec<Certificate<'static>>, RemoteError> {
-    let path = match ca {
-        Some(path) => path.to_owned(),
-        None => match SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()) {
-            Some(path) => path.to_owned(),
-            None => {
-                let message =
-                    "there is no such file, which is where trusted certificates would be: give one by --ca";
-                return Err(RemoteError::File { path: SYSTEM_ROOTS[0].into(), message: message.into() });
-            }
-        },
+    let system = || SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists());
+    let Some(path) = ca.or_else(system).map(Path::to_owned) else {
+        let message = "there is no such file, which is where trusted certificates would be: give one by --ca";
+        return Err(RemoteError::File { path: SYSTEM_ROOTS[0].into(), message: message.into() });
     };
     let failed = |message: String| RemoteError::File { path: path.clone(), message };
     let pem = fs::read(&path).map_err(|error| failed(error.to_string()))?;

@@ -124,6 +124,7 @@ impl Guard {
     }
 
     /// Of the listener of `/metrics`: the same or none.
+    #[must_use]
     pub fn for_metrics(&self, settings: &MetricsSettings, addr: SocketAddr) -> Self {
         let guarded = settings.guarded.unwrap_or(!addr.ip().is_loopback());
         if guarded { self.clone() } else { Self::default() }
@@ -201,7 +202,7 @@ async fn hangup(hangups: &mut Hangups) {
         None => None,
     };
     if came.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Something made from files, and made again when they change.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -27,7 +27,7 @@ impl<T> Reloading<T> {
         load: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         // Looked at first: what is written meanwhile is then read again.
-        let seen = Mutex::new(files.iter().map(stamp).collect());
+        let seen = Mutex::new(files.iter().map(|file| stamp(file)).collect());
         let current = RwLock::new(Arc::new(load()?));
         let load: Load<T> = Box::new(move || load().map_err(|error| Box::new(error) as Box<dyn Display>));
         Ok(Self { files, load, current, seen })
@@ -41,7 +41,7 @@ impl<T> Reloading<T> {
     /// Loads it again if a file has changed, or if `always`. If that fails it stays as it was.
     pub(super) fn reload(&self, always: bool) {
         let mut seen = self.seen.lock();
-        let stamps: Vec<_> = self.files.iter().map(stamp).collect();
+        let stamps: Vec<_> = self.files.iter().map(|file| stamp(file)).collect();
         if !always && *seen == stamps {
             return;
         }
@@ -54,13 +54,13 @@ impl<T> Reloading<T> {
                 tracing::info!(files = files(), "read again");
             }
             Err(error) => {
-                tracing::error!(%error, files = files(), "cannot be read again; what was read before stays")
+                tracing::error!(%error, files = files(), "cannot be read again; what was read before stays");
             }
         }
     }
 }
 
-fn stamp(file: &PathBuf) -> Stamp {
+fn stamp(file: &Path) -> Stamp {
     let metadata = file.metadata().ok()?;
     #[cfg(unix)]
     let which = std::os::unix::fs::MetadataExt::ino(&metadata);

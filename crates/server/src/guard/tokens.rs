@@ -210,6 +210,7 @@ impl Tokens {
         fs::rename(&new, path)
     }
 
+    #[allow(clippy::format_push_string, reason = "a few tokens; writing could fail only in name")]
     fn toml(&self) -> String {
         let mut text = String::from(
             "# Hashes of tokens. Changed by `milepost token`; a server reads it again when it changes.\n",
