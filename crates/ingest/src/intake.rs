@@ -8,14 +8,19 @@ use std::time::Duration;
 
 use milepost_model::refusal::Reason;
 use milepost_model::{Door, Event, Fate, Limits, Refusal, Rejected, Sealed, Timestamp};
+use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
+use crate::grant::Grant;
 use crate::pseudonym::Pseudonymizer;
 use crate::sent::Sent;
 use crate::{Accept, HandedBack, Kept, Submission};
 
 /// Above this many bytes a request is prepared on a thread that may block: the async workers have connections to serve.
 const INLINE_BYTES: usize = 32 * 1024;
+
+/// Requests prepared there at the same time: each may become as large as a body may be, however small it was packed.
+const PREPARED_AT_ONCE: usize = 8;
 
 /// What one event and one request may be at most.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,7 @@ pub struct Intake {
     clock: fn() -> Timestamp,
     accept: Arc<dyn Accept>,
     counters: Arc<Counters>,
+    preparing: Arc<Semaphore>,
 }
 
 /// Events of one request, ready to be submitted.
@@ -83,7 +89,14 @@ impl Intake {
         accept: Arc<dyn Accept>,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
-        Arc::new(Self { limits, pseudonyms, clock, accept, counters })
+        Arc::new(Self {
+            limits,
+            pseudonyms,
+            clock,
+            accept,
+            counters,
+            preparing: Arc::new(Semaphore::new(PREPARED_AT_ONCE)),
+        })
     }
 
     /// What is taken at most.
@@ -98,11 +111,21 @@ impl Intake {
 
     /// Decodes, checks, pseudonymises and seals the events of one request.
     pub fn prepare<'a>(&self, door: Door, events: impl IntoIterator<Item = Sent<'a>>) -> Prepared {
+        self.prepare_granted(&Grant::All, door, events)
+    }
+
+    /// The same for a sender who may not write everything.
+    pub fn prepare_granted<'a>(
+        &self,
+        grant: &Grant,
+        door: Door,
+        events: impl IntoIterator<Item = Sent<'a>>,
+    ) -> Prepared {
         let now = (self.clock)();
-        let mut submission = Submission::default();
+        let mut submission = Submission { door, events: Vec::new(), rejected: Vec::new() };
         let refusals = events
             .into_iter()
-            .map(|sent| match self.check(sent, now) {
+            .map(|sent| match self.check(grant, sent, now) {
                 Ok(event) => {
                     submission.events.push(Sealed::new(event));
                     None
@@ -117,7 +140,7 @@ impl Intake {
     }
 
     /// An event that may be kept, its persons pseudonyms.
-    fn check(&self, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
+    fn check(&self, grant: &Grant, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
         let (size, most) = (sent.size(), self.limits.event_bytes);
         if size > most {
             let message = format!("the event is {size} bytes long; at most {most} are taken");
@@ -127,6 +150,7 @@ impl Intake {
         self.limits
             .event
             .check(&event, now)
+            .and_then(|()| grant.check(&event))
             .map_err(|refusal| Refusal { field: sent.field_path(&event, &refusal.field), ..refusal })?;
         self.pseudonyms.apply(&mut event);
         Ok(event)
@@ -146,8 +170,14 @@ impl Intake {
         if bytes <= INLINE_BYTES {
             return Ok(work(self));
         }
+        let permit = Arc::clone(&self.preparing).acquire_owned().await.map_err(|_| interrupted())?;
         let intake = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&intake)).await.map_err(|_| interrupted())
+        let prepared = tokio::task::spawn_blocking(move || {
+            // Held by the work, not by its sender, who may hang up.
+            let _permit = permit;
+            work(&intake)
+        });
+        prepared.await.map_err(|_| interrupted())
     }
 
     /// Submits what was prepared. One fate per event received, in order, once they are durable and counted; or the whole
@@ -173,6 +203,7 @@ impl Intake {
         let mut kept = kept.into_iter().map(|kept| match kept {
             Kept::Stored { conflict } => Fate::Stored { conflict },
             Kept::Duplicate => Fate::Duplicate,
+            Kept::Refused(refusal) => Fate::Refused(refusal),
         });
         let fates: Vec<_> = refusals
             .into_iter()

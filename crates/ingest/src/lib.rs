@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use milepost_model::{Rejected, Sealed};
+use milepost_model::{Door, Refusal, Rejected, Sealed};
 
 pub mod counters;
+pub mod grant;
 pub mod grpc;
 pub mod http;
 pub mod intake;
@@ -18,21 +19,24 @@ pub mod sent;
 mod testing;
 
 pub use counters::Counters;
+pub use grant::Grant;
 pub use intake::{DoorLimits, Intake, Prepared};
 pub use pseudonym::Pseudonymizer;
 pub use sent::Sent;
 
 /// Events of one request that passed every check, and those that did not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Submission {
+    /// Where they came in.
+    pub door: Door,
     /// To be kept.
     pub events: Vec<Sealed>,
     /// For the quarantine.
     pub rejected: Vec<Rejected>,
 }
 
-/// Whether an accepted event was new. Either way it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether an accepted event was new. Either way it is durable, unless it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
     /// New.
     Stored {
@@ -41,6 +45,8 @@ pub enum Kept {
     },
     /// Known already.
     Duplicate,
+    /// Not kept, for a reason that only shows beside all other events; it is in the quarantine.
+    Refused(Refusal),
 }
 
 /// Nothing of a submission was kept; its sender may try again.

@@ -163,7 +163,7 @@ fn eligible(only: Option<&[String]>, never: &[String], name: &str) -> bool {
 }
 
 /// Whether the name fits the pattern, in which `*` stands for any text, also none.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
     let mut last = None;

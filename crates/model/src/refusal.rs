@@ -25,11 +25,15 @@ pub enum Reason {
     TooLarge,
     /// It is dated too far in the future.
     Future,
+    /// Its sender may not write events of its source.
+    Forbidden,
+    /// It mentions a new name, and there are as many as are kept.
+    TooManyNames,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::UnknownType,
         Self::Missing,
@@ -38,6 +42,8 @@ impl Reason {
         Self::TooLong,
         Self::TooLarge,
         Self::Future,
+        Self::Forbidden,
+        Self::TooManyNames,
     ];
 
     /// Its name on the wire.
@@ -51,6 +57,8 @@ impl Reason {
             Self::TooLong => "too_long",
             Self::TooLarge => "too_large",
             Self::Future => "future",
+            Self::Forbidden => "forbidden",
+            Self::TooManyNames => "too_many_names",
         }
     }
 }

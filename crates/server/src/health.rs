@@ -30,6 +30,8 @@ pub struct Health {
     pub commit_failures: AtomicU64,
     /// Events with the same revision as a kept one and another content.
     pub conflicts: AtomicU64,
+    /// Requests turned away, without a good token and with one that is for something else.
+    denials: [AtomicU64; 2],
     /// When the process started.
     pub started_at: Timestamp,
     /// Microseconds of the last commit; see [`Health::last_commit`].
@@ -49,6 +51,7 @@ impl Health {
             freshness_seconds: Histogram::new(SECONDS),
             commit_failures: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
+            denials: [AtomicU64::new(0), AtomicU64::new(0)],
             started_at,
             last_commit: AtomicI64::new(i64::MIN),
             trouble: watch::Sender::new(None),
@@ -64,6 +67,16 @@ impl Health {
     /// Notes a commit.
     pub fn committed(&self, at: Timestamp) {
         self.last_commit.store(at.micros(), Relaxed);
+    }
+
+    /// Counts a request that is turned away; whether its token is known.
+    pub fn denied(&self, is_known: bool) {
+        self.denials[usize::from(is_known)].fetch_add(1, Relaxed);
+    }
+
+    /// Requests turned away: without a good token, and with one that is for something else.
+    pub fn denials(&self) -> (u64, u64) {
+        (self.denials[0].load(Relaxed), self.denials[1].load(Relaxed))
     }
 
     /// Whether requests are answered: after the replay, before the shutdown.

@@ -4,12 +4,14 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod exporter;
+pub mod guard;
 pub mod health;
 pub mod import;
 pub mod installation;
 pub mod keeper;
 pub mod query;
 pub mod reference;
+pub mod remote;
 pub mod serve;
 pub mod shutdown;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Everything in one process: doors, keeper, questions and exporter on one port.
 
-use std::future::Future;
+mod connections;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,37 +16,20 @@ use milepost_ingest::Intake;
 use milepost_ingest::grpc::IngestService;
 use milepost_wire::pb;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::Settings;
 use crate::engine::Engine;
+use crate::guard::{self, Guard, GuardError, Guarded};
 use crate::health::Health;
 use crate::installation::{OpenError, Writing};
 use crate::{exporter, query};
-
-/// Streams of one connection. Said explicitly, as is all below: tonic lifts some of hyper's limits where nothing is
-/// said.
-const STREAMS: u32 = 200;
-/// Streams that a peer opened and reset, and that are still in the books.
-const PENDING_RESETS: usize = 20;
-/// Resets a peer may provoke before it is disconnected.
-const PROVOKED_RESETS: usize = 1_024;
-/// Bytes of the headers of a request.
-const HEADER_BYTES: u32 = 16 * 1024;
-/// Bytes a peer may send ahead of what is read, on one stream and on all of a connection. The latter is also what h2 allows
-/// small frames by: it takes a peer that sends more of them than half of it pays for as hostile, and a stream of small
-/// batches is none.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// After this silence a connection is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(30);
+pub(crate) use connections::ConnectionLimits;
 
 /// What the health service speaks of: all, which it calls by no name, and each.
 const SERVICES: [&str; 3] =
@@ -62,6 +46,9 @@ pub enum StartError {
         /// What happened.
         source: io::Error,
     },
+    /// What must guard it.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The data directory.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -77,6 +64,10 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where `/metrics` is, if that is somewhere else.
+    pub metrics_addr: Option<SocketAddr>,
+    /// What guards it.
+    pub guard: Guard,
     /// Answers.
     pub engine: Arc<Engine>,
     /// Its own numbers.
@@ -85,32 +76,76 @@ pub struct Running {
     pub intake: Arc<Intake>,
     writing: Writing,
     reporter: HealthReporter,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    following: JoinHandle<()>,
     deadline: Duration,
 }
 
 /// Opens the data directory and serves it. Returns once requests are answered.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    let unable = |source| StartError::Listen { listen: settings.listen.clone(), source };
     // First of all, as nothing else fails as fast.
-    let listener = TcpListener::bind(&settings.listen).await.map_err(unable)?;
-    let addr = listener.local_addr().map_err(unable)?;
+    let (listener, addr) = listen(&settings.listen).await?;
+    let own = match &settings.metrics.listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let metrics_addr = own.as_ref().map(|(_, addr)| *addr);
+    let guard = Guard::new(&settings, addr)?;
+    let metrics_guard = metrics_addr.map(|addr| guard.for_metrics(&settings.metrics, addr));
     let deadline = Duration::from_secs(settings.limits.shutdown.seconds());
+    let limits = settings.limits.connections();
 
     let opened = tokio::task::spawn_blocking(move || Writing::open_with_model(&settings));
     let (writing, engine) = opened.await.map_err(|_| StartError::Interrupted)??;
     let (health, intake) = (Arc::clone(&writing.health), Arc::clone(&writing.intake));
-    let (reporter, routes) = routes(&engine, &health, &intake).await?;
+    let (reporter, router) = routes(&engine, &health, &intake, own.is_none()).await?;
 
-    let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(serve(routes, listener, async {
-        // An error means that nobody holds the other end any more: then there is nobody to serve for either.
-        let _ = stopped.await;
-    }));
+    let stop = watch::Sender::new(false);
+    let serve = |listener, router: Router, guard: Guard| {
+        let guarded = Guarded { guard: guard.clone(), health: Arc::clone(&health) };
+        let router = router.layer(axum::middleware::from_fn_with_state(guarded, guard::authorize));
+        connections::serve(listener, router, guard, limits, stop.subscribe())
+    };
+    let everything = serve(listener, router, guard.clone());
+    let metrics = own.zip(metrics_guard).map(|((listener, _), guard)| {
+        let router = probes(&health).merge(exporter::router(Arc::clone(&engine), Arc::clone(&health)));
+        serve(listener, router.fallback(not_found), guard)
+    });
+    let server = tokio::spawn(async move {
+        futures::future::join(everything, futures::future::OptionFuture::from(metrics)).await;
+    });
+    let following = tokio::spawn(guard.clone().follow());
     tokio::spawn(report_failure(Arc::clone(&health), reporter.clone()));
     health.set_serving(true);
-    Ok(Running { addr, engine, health, intake, writing, reporter, stop, server, deadline })
+    Ok(Running {
+        addr,
+        metrics_addr,
+        guard,
+        engine,
+        health,
+        intake,
+        writing,
+        reporter,
+        stop,
+        server,
+        following,
+        deadline,
+    })
+}
+
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let unable = |source| StartError::Listen { listen: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(unable)?;
+    let addr = listener.local_addr().map_err(unable)?;
+    Ok((listener, addr))
+}
+
+/// For who looks after the process.
+fn probes(health: &Arc<Health>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready).with_state(Arc::clone(health)))
 }
 
 /// HTTP and gRPC on one port: a gRPC method is a path.
@@ -118,13 +153,13 @@ async fn routes(
     engine: &Arc<Engine>,
     health: &Arc<Health>,
     intake: &Arc<Intake>,
-) -> Result<(HealthReporter, Routes), StartError> {
-    let http = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready).with_state(Arc::clone(health)))
+    with_metrics: bool,
+) -> Result<(HealthReporter, Router), StartError> {
+    let exporter = with_metrics.then(|| exporter::router(Arc::clone(engine), Arc::clone(health)));
+    let http = probes(health)
         .merge(milepost_ingest::http::router(Arc::clone(intake)))
         .merge(query::http::router(Arc::clone(engine)))
-        .merge(exporter::router(Arc::clone(engine), Arc::clone(health)))
+        .merge(exporter.unwrap_or_default())
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found);
 
@@ -143,7 +178,7 @@ async fn routes(
         .add_service(grpc_health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    Ok((reporter, routes))
+    Ok((reporter, routes.into_axum_router()))
 }
 
 /// Tells those who ask the health service what `/readyz` tells the others.
@@ -152,25 +187,6 @@ async fn report_failure(health: Arc<Health>, reporter: HealthReporter) {
     for service in SERVICES {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
     }
-}
-
-async fn serve(
-    routes: Routes,
-    listener: TcpListener,
-    stopped: impl Future<Output = ()>,
-) -> Result<(), tonic::transport::Error> {
-    Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(STREAMS)
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
-        .http2_max_local_error_reset_streams(Some(PROVOKED_RESETS))
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
-        .await
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> Response {
@@ -205,15 +221,15 @@ impl Running {
     /// Stops accepting, lets requests under way finish within the deadline, keeps all that was taken, and gives up the
     /// data directory.
     pub async fn shutdown(self) {
-        let Self { engine, health, writing, mut reporter, stop, mut server, deadline, .. } = self;
+        let Self { engine, health, writing, mut reporter, stop, mut server, following, deadline, .. } = self;
+        following.abort();
         health.set_serving(false);
         engine.closing.send_replace(true);
         for service in SERVICES {
             // Ends the streams of those who watch it.
             reporter.clear_service_status(service).await;
         }
-        // An error means that the server has ended already.
-        let _ = stop.send(());
+        stop.send_replace(true);
         if tokio::time::timeout(deadline, &mut server).await.is_err() {
             tracing::warn!("requests were still under way at the deadline; their connections are closed");
             server.abort();

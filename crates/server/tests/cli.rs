@@ -101,9 +101,9 @@ fn what_cannot_be_done_is_said_in_a_line() {
         (&["explain", "nps"], 2, "give --data DIR or --server URL"),
         (&["query", "nps", "--server", "127.0.0.1:7171"], 2, "write http://host:port"),
         (
-            &["query", "nps", "--server", "https://host:1"],
+            &["query", "nps", "--server", "http://192.0.2.1:1", "--token", "mp_0"],
             2,
-            "no TLS between milepost and a server: write http://host:1",
+            "--server: a token is not sent over http to another machine",
         ),
         (
             &["query", "nps", "--server", "http://host:1", "--config", config],

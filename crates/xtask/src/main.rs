@@ -46,6 +46,9 @@ enum Task {
     Campaign(Campaign),
 }
 
+/// How many attacks share the time of their campaign.
+const ATTACKS: u64 = 10;
+
 #[derive(Debug, Subcommand)]
 enum Campaign {
     /// Every property test with many cases.
@@ -59,6 +62,12 @@ enum Campaign {
         /// Histories.
         #[arg(long, default_value_t = 1_000)]
         seeds: u32,
+    },
+    /// Attacks on a real server, beside an honest client.
+    Attacks {
+        /// For how long, all of them together.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
     },
 }
 
@@ -85,6 +94,20 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Campaign(Campaign::Properties { cases }) => {
             let workspace = ["--workspace", "--exclude", "milepost-tests"].map(String::from);
             test::cargo_test(&workspace, &[("PROPTEST_CASES", cases.to_string())])
+        }
+        Task::Campaign(Campaign::Attacks { minutes }) => {
+            let seconds = minutes * 60 / ATTACKS;
+            run(cargo(&[
+                "test",
+                "--release",
+                "--package",
+                "milepost",
+                "--test",
+                "attacks",
+                "--",
+                "--nocapture",
+            ])
+            .env("MILEPOST_ATTACK_SECONDS", seconds.to_string()))
         }
         Task::Campaign(Campaign::Oracle { seeds }) => {
             let oracle =

@@ -14,7 +14,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use milepost_model::{Door, Fate, Reason, Refusal};
-use milepost_wire::codec::Codec;
 use milepost_wire::pb;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -25,8 +24,8 @@ use tonic::{Code, Request, Response, Status};
 use tower::service_fn;
 
 use crate::sent::Sent;
-use crate::{HandedBack, Intake};
-use raw::{RawBatch, RawPublish};
+use crate::{Grant, HandedBack, Intake};
+use raw::{BatchCodec, Layout, RawBatch};
 
 /// The service. Streams end, their taken batches answered, once `closing` becomes true.
 #[derive(Clone)]
@@ -44,20 +43,22 @@ impl IngestService {
     async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
         // Of requests. Answers are bounded by the events of a batch, and what is kept must be told.
         let most = Some(self.intake.limits().body_bytes);
+        let events = self.intake.limits().batch_events;
+        let grant = Grant::of(request.extensions());
         match request.uri().path() {
             "/milepost.v1.IngestService/Publish" => {
-                let codec = Codec::<pb::PublishResponse, RawPublish>::default();
-                let publish = service_fn(move |request: Request<RawPublish>| {
-                    let intake = Arc::clone(&self.intake);
-                    async move { publish(&intake, request.into_inner().events).await }
+                let codec = BatchCodec::<pb::PublishResponse>::new(Layout::PUBLISH, events);
+                let publish = service_fn(move |request: Request<RawBatch>| {
+                    let (intake, grant) = (Arc::clone(&self.intake), grant.clone());
+                    async move { publish(&intake, grant, request.into_inner()).await }
                 });
                 Grpc::new(codec).apply_max_message_size_config(most, None).unary(publish, request).await
             }
             "/milepost.v1.IngestService/PublishStream" => {
-                let codec = Codec::<pb::PublishStreamResponse, RawBatch>::default();
+                let codec = BatchCodec::<pb::PublishStreamResponse>::new(Layout::STREAM, events);
                 let publish = service_fn(move |request: Request<tonic::Streaming<RawBatch>>| {
-                    let answers =
-                        stream::answers(Arc::clone(&self.intake), request.into_inner(), self.closing.clone());
+                    let (intake, closing) = (Arc::clone(&self.intake), self.closing.clone());
+                    let answers = stream::answers(intake, grant.clone(), request.into_inner(), closing);
                     std::future::ready(Ok(Response::new(answers)))
                 });
                 Grpc::new(codec).apply_max_message_size_config(most, None).streaming(publish, request).await
@@ -86,16 +87,20 @@ impl tower::Service<http::Request<Body>> for IngestService {
     }
 }
 
-async fn publish(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Response<pb::PublishResponse>, Status> {
-    check_size(intake, &events).map_err(|refusal| Status::invalid_argument(refusal.to_string()))?;
-    let results = take(intake, events).await.map_err(|handed_back| status(&handed_back))?;
+async fn publish(
+    intake: &Arc<Intake>,
+    grant: Grant,
+    batch: RawBatch,
+) -> Result<Response<pb::PublishResponse>, Status> {
+    check_size(intake, &batch).map_err(|refusal| Status::invalid_argument(refusal.to_string()))?;
+    let results = take(intake, grant, batch.events).await.map_err(|handed_back| status(&handed_back))?;
     Ok(Response::new(pb::PublishResponse { results }))
 }
 
 /// A batch that is no batch is nobody's event: it is refused as a whole.
-fn check_size(intake: &Intake, events: &[Bytes]) -> Result<(), Refusal> {
+fn check_size(intake: &Intake, batch: &RawBatch) -> Result<(), Refusal> {
     let most = intake.limits().batch_events;
-    let (reason, message) = match events.len() {
+    let (reason, message) = match batch.count {
         0 => (Reason::Missing, "the batch is empty; send at least one event".to_owned()),
         n if n > most => {
             (Reason::TooLarge, format!("{n} events in a batch; at most {most} are taken, so split it"))
@@ -106,11 +111,15 @@ fn check_size(intake: &Intake, events: &[Bytes]) -> Result<(), Refusal> {
     Err(Refusal::new(reason, "events", message))
 }
 
-async fn take(intake: &Arc<Intake>, events: Vec<Bytes>) -> Result<Vec<pb::EventResult>, HandedBack> {
+async fn take(
+    intake: &Arc<Intake>,
+    grant: Grant,
+    events: Vec<Bytes>,
+) -> Result<Vec<pb::EventResult>, HandedBack> {
     let bytes = events.iter().map(Bytes::len).sum();
     let prepared = intake
         .off_workers(bytes, move |intake| {
-            intake.prepare(Door::Grpc, events.iter().map(|event| Sent::Protobuf(event)))
+            intake.prepare_granted(&grant, Door::Grpc, events.iter().map(|event| Sent::Protobuf(event)))
         })
         .await?;
     Ok(intake.submit(prepared).await?.into_iter().map(result).collect())

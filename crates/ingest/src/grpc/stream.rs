@@ -13,12 +13,13 @@ use tonic::Status;
 
 use super::raw::RawBatch;
 use super::{check_size, refused, take};
-use crate::Intake;
+use crate::{Grant, Intake};
 
 /// The answers to the batches of a stream. At most the configured number of batches is unanswered; no further one is
 /// read meanwhile, so that flow control holds up the sender.
 pub(super) fn answers(
     intake: Arc<Intake>,
+    grant: Grant,
     batches: impl Stream<Item = Result<RawBatch, Status>> + Send + 'static,
     mut closing: watch::Receiver<bool>,
 ) -> BoxStream<'static, Result<pb::PublishStreamResponse, Status>> {
@@ -34,7 +35,7 @@ pub(super) fn answers(
     batches
         .take_until(close)
         .map(move |batch| match batch {
-            Ok(batch) => answer(Arc::clone(&intake), batch).map(Ok).left_future(),
+            Ok(batch) => answer(Arc::clone(&intake), grant.clone(), batch).map(Ok).left_future(),
             Err(status) => std::future::ready(Err(status)).right_future(),
         })
         .buffered(unanswered)
@@ -42,13 +43,12 @@ pub(super) fn answers(
         .boxed()
 }
 
-async fn answer(intake: Arc<Intake>, batch: RawBatch) -> pb::PublishStreamResponse {
-    let RawBatch { sequence, events } = batch;
-    let answer = pb::PublishStreamResponse { sequence, ..Default::default() };
-    if let Err(refusal) = check_size(&intake, &events) {
+async fn answer(intake: Arc<Intake>, grant: Grant, batch: RawBatch) -> pb::PublishStreamResponse {
+    let answer = pb::PublishStreamResponse { sequence: batch.sequence, ..Default::default() };
+    if let Err(refusal) = check_size(&intake, &batch) {
         return pb::PublishStreamResponse { refused: Some(refused(refusal)), ..answer };
     }
-    match take(&intake, events).await {
+    match take(&intake, grant, batch.events).await {
         Ok(results) => pb::PublishStreamResponse { results, ..answer },
         Err(_) => pb::PublishStreamResponse { retry: true, ..answer },
     }

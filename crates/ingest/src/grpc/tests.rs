@@ -1,5 +1,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 
+use milepost_wire::codec::Codec;
 use milepost_wire::pb::event_result::Fate as Told;
 use milepost_wire::pb::ingest_service_client::IngestServiceClient;
 use milepost_wire::{json, proto};
@@ -12,6 +13,13 @@ use tonic::transport::{Channel, Server};
 use super::*;
 use crate::testing::{Mood, Recorder, answered, intake, used};
 use crate::{Counters, DoorLimits};
+
+/// A request whose events are any bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawPublish {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    events: Vec<Bytes>,
+}
 
 /// A door at a real port.
 struct Fixture {

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use milepost_model::{Door, Fate};
 use serde::Serialize;
 
-use crate::{Intake, Prepared};
+use crate::{Grant, Intake, Prepared};
 use body::Encoding;
 use error::Error;
 use form::Form;
@@ -29,8 +29,13 @@ pub fn router(intake: Arc<Intake>) -> Router {
     Router::new().route("/v1/events", post(events)).with_state(intake)
 }
 
-async fn events(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
-    match take(&intake, &headers, body).await {
+async fn events(
+    State(intake): State<Arc<Intake>>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take(&intake, Grant::of(&extensions), &headers, body).await {
         Ok(fates) => answer(fates),
         Err(error) => {
             if !matches!(error, Error::HandedBack(_)) {
@@ -41,20 +46,32 @@ async fn events(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bod
     }
 }
 
-async fn take(intake: &Arc<Intake>, headers: &HeaderMap, body: Body) -> Result<Vec<Fate>, Error> {
+async fn take(
+    intake: &Arc<Intake>,
+    grant: Grant,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<Fate>, Error> {
     let form = Form::of(headers)?;
     let encoding = Encoding::of(headers)?;
     let body = body::read(body, intake.limits().body_bytes).await?;
     let size = encoding.size_once_decoded(&body);
-    let prepared = intake.off_workers(size, move |intake| prepare(intake, &form, encoding, body)).await??;
+    let prepared =
+        intake.off_workers(size, move |intake| prepare(intake, &grant, &form, encoding, body)).await??;
     Ok(intake.submit(prepared).await?)
 }
 
-fn prepare(intake: &Intake, form: &Form, encoding: Encoding, body: Bytes) -> Result<Prepared, Error> {
+fn prepare(
+    intake: &Intake,
+    grant: &Grant,
+    form: &Form,
+    encoding: Encoding,
+    body: Bytes,
+) -> Result<Prepared, Error> {
     let limits = intake.limits();
     let body = encoding.decode(body, limits.body_bytes)?;
     let events = form.split(&body, limits.batch_events)?;
-    if events.is_empty() { Err(Error::Empty) } else { Ok(intake.prepare(Door::Http, events)) }
+    if events.is_empty() { Err(Error::Empty) } else { Ok(intake.prepare_granted(grant, Door::Http, events)) }
 }
 
 /// What became of a batch.

@@ -79,6 +79,16 @@ impl<S: Symbol> Names<S> {
         &self.texts[symbol.index()]
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
     /// Every symbol made, in the order of first mention.
     pub fn all(&self) -> impl Iterator<Item = S> + use<S> {
         (0..self.texts.len()).map(S::from_index)

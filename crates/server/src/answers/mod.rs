@@ -41,6 +41,9 @@ pub enum AskError {
     /// Too many long questions are being answered.
     #[error("too many questions are being answered; ask again later")]
     Busy,
+    /// Whoever asks may not know.
+    #[error("{0}")]
+    Forbidden(String),
     /// The question is fine, but it could not be answered.
     #[error("{0}")]
     Failed(String),
@@ -57,14 +60,17 @@ impl AskError {
         match self {
             Self::Unknown(_) => Some("metric"),
             Self::Bad { field, .. } => Some(field),
-            Self::Busy | Self::Failed(_) => None,
+            Self::Busy | Self::Forbidden(_) | Self::Failed(_) => None,
         }
     }
 
     /// What is wrong, without the field.
     pub fn message(&self) -> &str {
         match self {
-            Self::Unknown(message) | Self::Failed(message) | Self::Bad { message, .. } => message,
+            Self::Unknown(message)
+            | Self::Forbidden(message)
+            | Self::Failed(message)
+            | Self::Bad { message, .. } => message,
             Self::Busy => "too many questions are being answered; ask again later",
         }
     }

@@ -7,13 +7,14 @@ use serde::Deserialize;
 use super::text::{self, Format};
 use super::{Ask, AskError, PageRequest, Parameters};
 use crate::engine::Engine;
+use crate::remote::Remote;
 
 /// A source of answers.
 pub enum Source {
     /// This process.
     Here(Arc<Engine>),
-    /// A server, by its URL.
-    There(String),
+    /// A server.
+    There(Remote),
 }
 
 impl Source {
@@ -24,8 +25,9 @@ impl Source {
                 let ask = Ask::read(metric, parameters, engine.now())?;
                 text::write(format, ask.metric.spec(), &super::answer(engine, &ask)?)
             }
-            Self::There(url) => get(
-                &format!("{}/v1/metrics/{}", base(url), escaped(metric)),
+            Self::There(remote) => get(
+                remote,
+                &format!("/v1/metrics/{}", escaped(metric)),
                 parameters,
                 &[("format", format.name())],
             ),
@@ -44,21 +46,25 @@ impl Source {
                 let ask = Ask::read(metric, parameters, engine.now())?;
                 text::explanation(&super::explain(engine, &ask, page)?)
             }
-            Self::There(url) => {
+            Self::There(remote) => {
                 let size = page.size.to_string();
                 let page = [("page_size", size.as_str()), ("page_token", &page.token)];
-                get(&format!("{}/v1/metrics/{}/explain", base(url), escaped(metric)), parameters, &page)
+                get(remote, &format!("/v1/metrics/{}/explain", escaped(metric)), parameters, &page)
             }
         }
     }
 }
 
-fn get(url: &str, parameters: &Parameters, more: &[(&str, &str)]) -> Result<String, AskError> {
+fn get(
+    remote: &Remote,
+    path: &str,
+    parameters: &Parameters,
+    more: &[(&str, &str)],
+) -> Result<String, AskError> {
+    let url = remote.url(path);
     let failed = |error: ureq::Error| AskError::Failed(format!("{url}: {error}"));
-    let mut response = ureq::get(url)
-        .config()
-        .http_status_as_error(false)
-        .build()
+    let mut response = remote
+        .get(path)
         .query_pairs(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())))
         .query_pairs(more.iter().copied())
         .call()
@@ -67,7 +73,7 @@ fn get(url: &str, parameters: &Parameters, more: &[(&str, &str)]) -> Result<Stri
     if response.status().is_success() {
         Ok(body)
     } else {
-        Err(refusal(url, response.status().as_u16(), &body))
+        Err(refusal(&url, response.status().as_u16(), &body))
     }
 }
 
@@ -92,10 +98,6 @@ fn refusal(url: &str, status: u16, body: &str) -> AskError {
         (_, Ok(refusal)) => AskError::Failed(format!("{url}: {}", refusal.error.message)),
         (_, Err(_)) => AskError::Failed(format!("{url}: answered {status}; is this a Milepost server?")),
     }
-}
-
-fn base(url: &str) -> &str {
-    url.trim_end_matches('/')
 }
 
 /// A name as one segment of a path.

@@ -14,6 +14,7 @@ use crate::answers::text::Format;
 use crate::answers::{AskError, Parameters, Source};
 use crate::config::{self, Flags};
 use crate::engine::Engine;
+use crate::remote::RemoteError;
 
 /// Which numbers. Each metric takes some of these; `docs/metrics.md` says which and what they default to.
 #[derive(Debug, Clone, Default, Args)]
@@ -94,6 +95,8 @@ pub(super) struct PlaceArgs {
     /// Ask this server: http://127.0.0.1:7171.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     server: Option<String>,
+    #[command(flatten)]
+    remote: super::remote::RemoteArgs,
     /// The configuration to read the data with; a server has its own. [env: MILEPOST_CONFIG, without --server]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -103,7 +106,8 @@ impl PlaceArgs {
     /// Opens it. A data directory is read into a Model of our own, as far as it is committed.
     pub(super) fn source(&self) -> Result<Source, AskError> {
         if let Some(url) = &self.server {
-            return server(url);
+            let unable = |error: RemoteError| AskError::bad(error.flag(), error.to_string());
+            return self.remote.open(url).map(Source::There).map_err(unable);
         }
         let data = self.data.clone().or_else(|| variable("MILEPOST_DATA"));
         let nowhere = || AskError::bad("no place to ask", "give --data DIR or --server URL");
@@ -133,17 +137,6 @@ impl PlaceArgs {
 /// flag is: whoever names a server does not mean what the machine is set up with.
 fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-fn server(url: &str) -> Result<Source, AskError> {
-    let message = match url.split_once("://") {
-        Some(("http", place)) if !place.is_empty() => return Ok(Source::There(url.to_owned())),
-        Some(("https", place)) => {
-            format!("{url}: there is no TLS between milepost and a server: write http://{place}")
-        }
-        _ => format!("{url} is no URL: write http://host:port, such as http://127.0.0.1:7171"),
-    };
-    Err(AskError::bad("--server", message))
 }
 
 /// Why there is no answer at all, for people: names that nobody has mentioned yet, or else nothing has been.

@@ -43,6 +43,8 @@ pub(super) struct ImportArgs {
     /// The server to bring them to, such as `http://127.0.0.1:7171`.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    #[command(flatten)]
+    remote: super::remote::RemoteArgs,
     /// The configuration: limits and privacy. A server has its own.
     #[arg(long, value_name = "FILE", env = "MILEPOST_CONFIG")]
     config: Option<PathBuf>,
@@ -68,7 +70,13 @@ impl ImportArgs {
             Some(url) if !url.contains("://") => {
                 return Err(Failure::usage(format!("--server: {url} is no URL: write http://{url}")));
             }
-            Some(url) => super::block_on(bring(inputs, Target::There(url.clone()), &bar))?,
+            Some(url) => {
+                let remote = self
+                    .remote
+                    .open(url)
+                    .map_err(|error| Failure::usage(format!("{}: {error}", error.flag())))?;
+                super::block_on(bring(inputs, Target::There(remote), &bar))?
+            }
             None => self.keep(inputs, &bar)?,
         };
         bar.finish_and_clear();

@@ -19,10 +19,12 @@ mod explain;
 mod import;
 mod quarantine;
 mod query;
+mod remote;
 mod restore;
 mod serve;
 mod shown;
 mod table;
+mod token;
 
 const HELP: &str = "\
 Start here:
@@ -58,6 +60,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Print the reference of all metrics, docs/metrics.md.
     #[command(hide = true)]
     Reference,
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Quarantine(command) => command.run(),
+        Command::Token(command) => command.run(),
         Command::Reference => {
             asking::print(&crate::reference::reference()).map_err(Failure::from).map(|()| ExitCode::SUCCESS)
         }

@@ -14,6 +14,9 @@ Examples:
   milepost serve
   milepost serve --config milepost.toml --data /var/lib/milepost --listen 0.0.0.0:7171
 
+Where others reach it, it needs [tls] cert and key and a token (`milepost token create`), or
+[tls] required = false and [auth] required = false.
+
 On one port: gRPC (with reflection and health), POST /v1/events, GET /v1/metrics, /metrics,
 /healthz, /readyz.
 
@@ -48,7 +51,11 @@ impl ServeArgs {
         }
         super::block_on(async {
             let running = serve::start(settings).await.map_err(Failure::new)?;
-            eprintln!("milepost listens at http://{} (gRPC and HTTP)", running.addr);
+            let scheme = if running.guard.has_tls() { "https" } else { "http" };
+            eprintln!("milepost listens at {scheme}://{} (gRPC and HTTP)", running.addr);
+            if let Some(addr) = running.metrics_addr {
+                eprintln!("milepost answers /metrics at {addr}");
+            }
             shutdown::requested().await.map_err(Failure::new)?;
             tracing::info!("asked to end");
             running.shutdown().await;

@@ -19,7 +19,9 @@ use milepost_model::config::{CapabilityConfig, Windows};
 use milepost_model::{Config, Limits, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::keeper::KeeperLimits;
+use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
+use crate::keeper::{KeeperLimits, NameLimits};
+use crate::serve::ConnectionLimits;
 
 pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKey};
@@ -37,6 +39,12 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// How persons are made pseudonyms.
     pub privacy: Privacy,
+    /// Tokens.
+    pub auth: AuthSettings,
+    /// TLS.
+    pub tls: TlsSettings,
+    /// The listener of `/metrics`.
+    pub metrics: MetricsSettings,
     /// See [`Config::capabilities`]; so for the following.
     pub capabilities: BTreeMap<String, CapabilityConfig>,
     #[allow(missing_docs)]
@@ -77,6 +85,22 @@ pub struct LimitSettings {
     pub commit_events: usize,
     /// Refused events the quarantine keeps; the oldest are dropped.
     pub quarantine_events: u32,
+    /// Names of teams there may be.
+    pub teams: usize,
+    /// Names of services there may be.
+    pub services: usize,
+    /// Names of capabilities there may be.
+    pub capabilities: usize,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// From the beginning of a connection to its first request.
+    pub connection_start: Span,
+    /// Between the requests of a connection.
+    pub connection_idle: Span,
+    /// From the headers of a request to those of its answer.
+    pub request: Span,
+    /// Bytes of all bodies under way together.
+    pub bodies_bytes: usize,
     /// How long requests under way may take to finish when the process is asked to end.
     pub shutdown: Span,
 }
@@ -97,6 +121,9 @@ impl Default for Settings {
             data: "milepost-data".into(),
             limits: LimitSettings::default(),
             privacy: Privacy::default(),
+            auth: AuthSettings::default(),
+            tls: TlsSettings::default(),
+            metrics: MetricsSettings::default(),
             capabilities,
             production,
             min_group,
@@ -123,6 +150,14 @@ impl Default for LimitSettings {
             queue_wait: Span::from_seconds(keeper.queue_wait.as_secs()),
             commit_events: keeper.commit_events,
             quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
+            teams: keeper.names.teams,
+            services: keeper.names.services,
+            capabilities: keeper.names.capabilities,
+            connections: 4_096,
+            connection_start: Span::from_seconds(10),
+            connection_idle: Span::from_seconds(120),
+            request: Span::from_seconds(60),
+            bodies_bytes: 256 * 1024 * 1024,
             shutdown: Span::from_seconds(10),
         }
     }
@@ -158,12 +193,24 @@ impl LimitSettings {
         }
     }
 
+    /// Those of connections.
+    pub(crate) fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            connections: self.connections,
+            start: Duration::from_secs(self.connection_start.seconds()),
+            idle: Duration::from_secs(self.connection_idle.seconds()),
+            request: Duration::from_secs(self.request.seconds()),
+            bodies: self.bodies_bytes,
+        }
+    }
+
     /// Those of the keeper.
     pub fn keeper(&self) -> KeeperLimits {
         KeeperLimits {
             queue_events: self.queue_events,
             queue_wait: Duration::from_secs(self.queue_wait.seconds()),
             commit_events: self.commit_events,
+            names: NameLimits { teams: self.teams, services: self.services, capabilities: self.capabilities },
             ..KeeperLimits::default()
         }
     }

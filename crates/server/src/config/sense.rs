@@ -8,10 +8,11 @@ use milepost_model::refusal::flaw;
 use super::{LimitSettings, Settings};
 
 /// The smallest numbers that make sense, where that is not 0.
-const LEAST: [(&str, usize); 7] = [
+const LEAST: [(&str, usize); 8] = [
     ("limits.batch_events", 1),
     // Less than this, and hardly an event fits in.
     ("limits.body_bytes", 1024),
+    ("limits.connections", 1),
     ("limits.event_bytes", 1),
     ("limits.identity_bytes", 1),
     ("limits.name_bytes", 1),
@@ -76,6 +77,7 @@ fn limits(limits: &LimitSettings, all: &mut Vec<Senseless>) {
     let value = |key: &str| match key {
         "limits.batch_events" => limits.batch_events,
         "limits.body_bytes" => limits.body_bytes,
+        "limits.connections" => limits.connections,
         "limits.event_bytes" => limits.event_bytes,
         "limits.identity_bytes" => limits.identity_bytes,
         "limits.name_bytes" => limits.name_bytes,
@@ -94,7 +96,14 @@ fn limits(limits: &LimitSettings, all: &mut Vec<Senseless>) {
             _ => {}
         }
     }
-    let LimitSettings { body_bytes, event_bytes, .. } = *limits;
+    let LimitSettings { bodies_bytes, body_bytes, event_bytes, .. } = *limits;
+    if body_bytes > bodies_bytes {
+        let message = format!(
+            "{bodies_bytes} is less than limits.body_bytes, {body_bytes}: a body has to fit into the room of all"
+        );
+        let beside = Some("limits.body_bytes");
+        all.push(Senseless { beside, ..Senseless::at("limits.bodies_bytes", message) });
+    }
     if event_bytes > body_bytes {
         let message = format!(
             "{event_bytes} is more than limits.body_bytes, {body_bytes}: an event has to fit into a request"

@@ -13,7 +13,8 @@ use super::sense::{self, alike};
 use super::{Settings, log};
 
 /// Variables that are no settings, and ours all the same.
-const OF_THE_COMMAND_LINE: [&str; 2] = ["MILEPOST_CONFIG", log::LOG];
+const OF_THE_COMMAND_LINE: [&str; 5] =
+    ["MILEPOST_CA", "MILEPOST_CONFIG", "MILEPOST_TOKEN", "MILEPOST_TOKEN_FILE", log::LOG];
 
 /// What the command line says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::health::Health;
 /// All families. `events` is what the Model holds; `sizes` what the store does, where it could be asked.
 pub fn own(health: &Health, config_digest: &str, events: usize, sizes: Option<Sizes>) -> Vec<Family> {
     let mut families = doors(health);
+    families.push(denied(health));
     families.extend(keeping(health));
     families.push(gauge("milepost_model_events", "Winning events in the Model.", events as u64));
     families.extend(sizes.into_iter().flat_map(kept));
@@ -44,6 +45,16 @@ fn doors(health: &Health) -> Vec<Family> {
         unreadable.push(vec![label()], Number::Count(counts.unreadable));
     }
     vec![fates, refused, unreadable]
+}
+
+fn denied(health: &Health) -> Family {
+    let (unauthenticated, forbidden) = health.denials();
+    let help = "Requests turned away: without a good token, and with one that is for something else.";
+    [("unauthenticated", unauthenticated), ("forbidden", forbidden)]
+        .into_iter()
+        .fold(Family::counter("milepost_denied_requests", help), |family, (reason, count)| {
+            family.with(vec![("reason", reason.to_owned())], Number::Count(count))
+        })
 }
 
 fn keeping(health: &Health) -> Vec<Family> {

@@ -11,6 +11,10 @@ use serde::Deserialize;
 
 use super::lines::Batch;
 use super::{ImportError, RefusedLine};
+use crate::remote::Remote;
+
+/// Where events are posted.
+const EVENTS: &str = "/v1/events";
 
 /// How often a batch that is handed back is brought again.
 const ATTEMPTS: usize = 60;
@@ -19,8 +23,8 @@ const ATTEMPTS: usize = 60;
 pub enum Target {
     /// A data directory opened by this process.
     Here(Arc<Intake>),
-    /// A server, by its URL.
-    There(String),
+    /// A server.
+    There(Remote),
 }
 
 /// What became of a batch.
@@ -53,10 +57,9 @@ impl Target {
         let batch = Arc::new(batch);
         match self {
             Self::Here(intake) => keep(intake, &batch).await,
-            Self::There(url) => {
-                let url = format!("{}/v1/events", url.trim_end_matches('/'));
+            Self::There(remote) => {
                 let mut outcome = Outcome::default();
-                post(&url, &batch, 0, batch.lines.len(), &mut outcome).await?;
+                post(remote, &batch, 0, batch.lines.len(), &mut outcome).await?;
                 Ok(outcome)
             }
         }
@@ -118,7 +121,7 @@ enum Reply {
 
 /// Posts lines `from` … `to` of the batch; in halves, if the server takes no request as large as that.
 fn post<'a>(
-    url: &'a str,
+    remote: &'a Remote,
     batch: &'a Arc<Batch>,
     from: usize,
     to: usize,
@@ -126,7 +129,7 @@ fn post<'a>(
 ) -> BoxFuture<'a, Result<(), ImportError>> {
     Box::pin(async move {
         for _ in 0..ATTEMPTS {
-            match post_once(url.to_owned(), Arc::clone(batch), from, to).await? {
+            match post_once(remote.clone(), Arc::clone(batch), from, to).await? {
                 Reply::Taken(answer) => {
                     outcome.stored += answer.stored;
                     outcome.duplicate += answer.duplicate;
@@ -147,24 +150,23 @@ fn post<'a>(
                 }
                 Reply::TooMany => {
                     let middle = usize::midpoint(from, to);
-                    post(url, batch, from, middle, outcome).await?;
-                    return post(url, batch, middle, to, outcome).await;
+                    post(remote, batch, from, middle, outcome).await?;
+                    return post(remote, batch, middle, to, outcome).await;
                 }
                 Reply::Later(wait) => tokio::time::sleep(wait).await,
             }
         }
-        Err(ImportError::NotTaken(format!("{url} is still too busy after {ATTEMPTS} attempts")))
+        Err(ImportError::NotTaken(format!("{} is still too busy after {ATTEMPTS} attempts", remote.url(""))))
     })
 }
 
-async fn post_once(url: String, batch: Arc<Batch>, from: usize, to: usize) -> Result<Reply, ImportError> {
+async fn post_once(remote: Remote, batch: Arc<Batch>, from: usize, to: usize) -> Result<Reply, ImportError> {
     let request = move || {
         let body: Vec<_> = batch.events().skip(from).take(to - from).collect();
+        let url = remote.url(EVENTS);
         let failed = |error: &dyn std::fmt::Display| ImportError::NotTaken(format!("{url}: {error}"));
-        let mut response = ureq::post(&url)
-            .config()
-            .http_status_as_error(false)
-            .build()
+        let mut response = remote
+            .post(EVENTS)
             .header("content-type", "application/x-ndjson")
             .send(body.join(&b'\n'))
             .map_err(|error| failed(&error))?;

@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use milepost_ingest::{HandedBack, Kept};
-use milepost_model::{Rejected, Sealed};
+use milepost_model::{Door, Event, Payload, Refusal, Rejected, Sealed};
 use milepost_store::Appended;
+use milepost_wire::proto;
+use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{KeeperLimits, Pending};
@@ -14,9 +16,12 @@ pub(super) struct Commit {
     pub(super) events: Vec<Sealed>,
     pub(super) rejected: Vec<Rejected>,
     waiting: Vec<Waiting>,
+    /// Of every event that came why it was taken out, if it was; none if none was.
+    refused: Vec<Option<Refusal>>,
 }
 
 struct Waiting {
+    door: Door,
     events: usize,
     accepted: Instant,
     answer: oneshot::Sender<Result<Vec<Kept>, HandedBack>>,
@@ -30,7 +35,8 @@ impl Commit {
         mut next: impl FnMut() -> Option<Pending>,
         limits: &KeeperLimits,
     ) -> Self {
-        let mut commit = Self { events: Vec::new(), rejected: Vec::new(), waiting: Vec::new() };
+        let mut commit =
+            Self { events: Vec::new(), rejected: Vec::new(), waiting: Vec::new(), refused: Vec::new() };
         commit.add(first);
         while commit.size() < limits.commit_events
             && commit.waiting.len() < limits.commit_submissions
@@ -43,7 +49,8 @@ impl Commit {
 
     fn add(&mut self, pending: Pending) {
         let Pending { mut submission, accepted, answer, room } = pending;
-        self.waiting.push(Waiting { events: submission.events.len(), accepted, answer, _room: room });
+        let (door, events) = (submission.door, submission.events.len());
+        self.waiting.push(Waiting { door, events, accepted, answer, _room: room });
         if self.events.is_empty() {
             self.events = submission.events;
         } else {
@@ -57,16 +64,34 @@ impl Commit {
         self.events.len() + self.rejected.len()
     }
 
+    /// Takes events out that are not to be kept after all: one reason or none for each, or no reasons at all.
+    pub(super) fn refuse(&mut self, refusals: Vec<Option<Refusal>>) {
+        if refusals.iter().all(Option::is_none) {
+            return;
+        }
+        let doors = self.waiting.iter().flat_map(|waiting| std::iter::repeat_n(waiting.door, waiting.events));
+        let events = std::mem::take(&mut self.events);
+        for ((sealed, refusal), door) in events.into_iter().zip(&refusals).zip(doors) {
+            match refusal {
+                None => self.events.push(sealed),
+                Some(refusal) => self.rejected.push(rejected(door, &sealed.event, refusal)),
+            }
+        }
+        self.refused = refusals;
+    }
+
     /// Gives every sender his part of the result, and `each` the moment it was accepted.
     pub(super) fn answer(self, appended: &[Appended], mut each: impl FnMut(Instant)) {
-        let mut rest = appended;
+        let mut appended = appended.iter().map(|appended| match appended {
+            Appended::Duplicate => Kept::Duplicate,
+            Appended::Stored { conflict, .. } => Kept::Stored { conflict: *conflict },
+        });
+        let mut refused = self.refused.into_iter();
         for waiting in self.waiting {
-            let (own, others) = rest.split_at(waiting.events.min(rest.len()));
-            rest = others;
             each(waiting.accepted);
-            let kept = own.iter().map(|appended| match appended {
-                Appended::Duplicate => Kept::Duplicate,
-                Appended::Stored { conflict, .. } => Kept::Stored { conflict: *conflict },
+            let kept = (0..waiting.events).map_while(|_| match refused.next().flatten() {
+                Some(refusal) => Some(Kept::Refused(refusal)),
+                None => appended.next(),
             });
             // A sender who is gone needs no answer.
             let _ = waiting.answer.send(Ok(kept.collect()));
@@ -78,6 +103,17 @@ impl Commit {
         for waiting in self.waiting {
             let _ = waiting.answer.send(Err(reason.clone()));
         }
+    }
+}
+
+/// As the quarantine keeps it. Its persons are pseudonyms already.
+fn rejected(door: Door, event: &Event, refusal: &Refusal) -> Rejected {
+    Rejected {
+        refusal: refusal.clone(),
+        door,
+        source: Some(event.id.source.clone()),
+        id: Some(event.id.id.clone()),
+        payload: Some(Payload::Protobuf(proto::encode(event).encode_to_vec())),
     }
 }
 
@@ -106,7 +142,8 @@ mod tests {
             id: None,
             payload: None,
         };
-        let submission = Submission { events: vec![sealed; events], rejected: vec![refused; rejected] };
+        let submission =
+            Submission { door: Door::Http, events: vec![sealed; events], rejected: vec![refused; rejected] };
         let (answer, answered) = oneshot::channel();
         let room = Arc::clone(room).try_acquire_owned().unwrap();
         (Pending { submission, accepted: Instant::now(), answer, room }, answered)

@@ -13,6 +13,7 @@
 //! senders exactly when there are many, and a single one never waits for company.
 
 mod commit;
+mod names;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -29,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use commit::Commit;
+pub use names::NameLimits;
 
 /// How much may wait, and how much goes into one commit.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,8 @@ pub struct KeeperLimits {
     pub commit_events: usize,
     /// A commit takes at most so many submissions.
     pub commit_submissions: usize,
+    /// Names there may be.
+    pub names: NameLimits,
 }
 
 impl Default for KeeperLimits {
@@ -50,6 +54,7 @@ impl Default for KeeperLimits {
             queue_wait: Duration::from_secs(2),
             commit_events: 20_000,
             commit_submissions: 1_000,
+            names: NameLimits::default(),
         }
     }
 }
@@ -155,7 +160,12 @@ impl Writer {
     }
 
     /// Commits, applies, answers.
-    fn keep(&mut self, commit: Commit) {
+    fn keep(&mut self, mut commit: Commit) {
+        if let Some(engine) = &self.engine {
+            let events = commit.events.iter().map(|sealed| &sealed.event);
+            let refusals = names::refusals(&engine.model.read(), self.limits.names, events);
+            commit.refuse(refusals);
+        }
         let size = commit.size();
         let started = Instant::now();
         let result = self.store.append(&commit.events, &commit.rejected, system_clock());

@@ -1,7 +1,7 @@
 use std::sync::mpsc as sync;
 
 use milepost_model::{
-    Answer, AsOf, Body, Config, Content, Day, EventId, Model, Rejected, Selector, Timestamp, metrics,
+    Answer, AsOf, Body, Config, Content, Day, Door, EventId, Model, Rejected, Selector, Timestamp, metrics,
 };
 use milepost_store::Reader;
 use milepost_store::sqlite::{Options, Sqlite};
@@ -86,7 +86,7 @@ fn event(id: u32, revision: u64, team: u8) -> Sealed {
 }
 
 fn submission(ids: std::ops::Range<u32>) -> Submission {
-    Submission { events: ids.map(|id| event(id, 0, 0)).collect(), rejected: Vec::new() }
+    Submission { door: Door::Http, events: ids.map(|id| event(id, 0, 0)).collect(), rejected: Vec::new() }
 }
 
 impl Fixture {
@@ -244,6 +244,7 @@ proptest! {
             Keeper::start(Box::new(store), Some(Arc::clone(&engine)), health, KeeperLimits::default()).unwrap();
 
         let submissions = batches.iter().map(|batch| Submission {
+            door: Door::Http,
             events: batch.iter().map(|(id, revision, team)| event(*id, *revision, *team)).collect(),
             rejected: Vec::new(),
         });
@@ -259,4 +260,29 @@ proptest! {
         let versions: std::collections::HashSet<_> = batches.iter().flatten().collect();
         prop_assert_eq!(stored, versions.len());
     }
+}
+
+#[tokio::test]
+async fn names_beyond_the_budget_are_refused_alone_and_kept_in_the_quarantine() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path(), Options::default()).unwrap();
+    let engine = Engine::new(Model::new(), Config::default(), store.reader().unwrap());
+    let names = NameLimits { teams: 2, ..NameLimits::default() };
+    let limits = KeeperLimits { names, ..KeeperLimits::default() };
+    let health = Health::new(Timestamp::MIN);
+    let keeper = Keeper::start(Box::new(store), Some(Arc::clone(&engine)), health, limits).unwrap();
+    let events = [(0, 0), (1, 1), (2, 2), (3, 1)].map(|(id, team)| event(id, 0, team)).to_vec();
+    let submission = || Submission { door: Door::Grpc, events: events.clone(), rejected: Vec::new() };
+    let kept = keeper.submit(submission()).await.unwrap();
+    let stored = Kept::Stored { conflict: false };
+    assert_eq!((&kept[0], &kept[1], &kept[3]), (&stored, &stored, &stored));
+    assert!(matches!(&kept[2], Kept::Refused(refusal) if refusal.field == "team"), "{kept:?}");
+    let kept = keeper.submit(submission()).await.unwrap();
+    assert_eq!(kept.iter().filter(|kept| **kept == Kept::Duplicate).count(), 3);
+    keeper.close();
+    assert_eq!(engine.model.read().events(), 3);
+    let quarantined = engine.reader.lock().quarantine(None, 10).unwrap();
+    assert_eq!(quarantined.len(), 2);
+    assert_eq!(quarantined[0].rejected.id.as_deref(), Some("2"));
+    assert_eq!(quarantined[0].rejected.door, Door::Grpc);
 }

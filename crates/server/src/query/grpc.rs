@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{DIGEST, watch};
 use crate::answers::{self, Ask, AskError, EventRef, Explained, PageRequest, Unit};
 use crate::engine::Engine;
+use crate::guard::Scopes;
 
 /// Questions in one watch: each is computed again at every change.
 const MAX_WATCHED: usize = 100;
@@ -76,8 +77,10 @@ impl MetricsService for Metrics {
         &self,
         request: Request<pb::ExplainRequest>,
     ) -> Result<Response<pb::ExplainResponse>, Status> {
+        let scopes = request.extensions().get::<Scopes>().cloned();
         let pb::ExplainRequest { selector, as_of, page_size, page_token } = request.into_inner();
         let ask = moment(selector, &as_of, self.engine.now())?;
+        Scopes::may_explain(scopes.as_ref(), ask.metric.spec())?;
         let page = PageRequest { size: page_size, token: page_token };
         let work = move |engine: &Engine| answers::explain(engine, &ask, &page);
         Ok(self.with_digest(explained(answers::computing(self.engine.clone(), work).await?)))
@@ -143,6 +146,7 @@ impl From<AskError> for Status {
             AskError::Unknown(_) => Self::not_found(error.to_string()),
             AskError::Bad { .. } => Self::invalid_argument(error.to_string()),
             AskError::Busy => Self::unavailable(error.to_string()),
+            AskError::Forbidden(_) => Self::permission_denied(error.to_string()),
             AskError::Failed(_) => Self::internal(error.to_string()),
         }
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use milepost_model::metrics::{self, Spec};
@@ -25,6 +25,7 @@ use super::DIGEST;
 use crate::answers::text::{self, Format};
 use crate::answers::{self, Ask, AskError, PATIENCE, PageRequest, Parameters};
 use crate::engine::Engine;
+use crate::guard::Scopes;
 
 type Asked = Result<Query<Parameters>, QueryRejection>;
 
@@ -69,6 +70,7 @@ async fn query(
 async fn explain(
     State(engine): State<Arc<Engine>>,
     Path(name): Path<String>,
+    extensions: Extensions,
     asked: Asked,
 ) -> Result<Response, AskError> {
     let mut parameters = read(asked)?;
@@ -77,6 +79,7 @@ async fn explain(
         token: take(&mut parameters, "page_token").unwrap_or_default(),
     };
     let ask = Ask::read(&name, &parameters, engine.now())?;
+    Scopes::may_explain(extensions.get(), ask.metric.spec())?;
     let work = move |engine: &Engine| text::explanation(&answers::explain(engine, &ask, &page)?);
     let body = answers::computing(engine, work).await?;
     Ok(([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response())
@@ -129,6 +132,7 @@ impl IntoResponse for AskError {
             Self::Unknown(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Bad { .. } => (StatusCode::BAD_REQUEST, "invalid"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
         };
         let field = self.field().unwrap_or_default();

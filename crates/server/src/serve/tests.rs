@@ -6,9 +6,14 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
 use crate::import::{Input, Summary, Target, import};
+use crate::remote::Remote;
 
 fn settings(directory: &tempfile::TempDir) -> Settings {
     Settings { listen: "127.0.0.1:0".into(), data: directory.path().into(), ..Settings::default() }
+}
+
+fn remote(url: &str) -> Remote {
+    Remote::new(url, None, None).unwrap()
 }
 
 fn event(id: u32) -> String {
@@ -55,7 +60,7 @@ async fn an_import_here_and_one_over_http_give_the_same() {
     let text: String = (0..5_000).map(|id| event(id % 4_500) + "\n").chain(["{\n".into()]).collect();
     let input = || vec![Input { name: "f".into(), bytes: Box::new(io::Cursor::new(text.clone())) }];
     let mut refused = Vec::new();
-    let there = Target::There(format!("http://{}/", running.addr));
+    let there = Target::There(remote(&format!("http://{}/", running.addr)));
     let first =
         import(input(), &there, |_, lines| refused.extend(lines.iter().map(|line| line.place.clone())));
     let expected = Summary { read: 5_001, stored: 4_500, duplicate: 500, refused: 1 };
@@ -77,8 +82,9 @@ async fn an_import_sends_less_at_a_time_to_who_takes_less() {
     let running = start(settings).await.unwrap();
     let text: String = (0..100).map(|id| event(id) + "\n").collect();
     let input = Input { name: "f".into(), bytes: Box::new(io::Cursor::new(text)) };
-    let summary =
-        import(vec![input], &Target::There(format!("http://{}", running.addr)), |_, _| ()).await.unwrap();
+    let summary = import(vec![input], &Target::There(remote(&format!("http://{}", running.addr))), |_, _| ())
+        .await
+        .unwrap();
     assert_eq!(summary, Summary { read: 100, stored: 100, duplicate: 0, refused: 0 });
     running.shutdown().await;
 }
@@ -172,3 +178,5 @@ async fn reflection_and_health_know_every_service() {
     }
     running.shutdown().await;
 }
+
+mod guarded;

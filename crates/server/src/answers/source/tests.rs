@@ -25,7 +25,7 @@ fn parameters(pairs: &[(&str, &str)]) -> Parameters {
 }
 
 fn sources(url: &str) -> [Source; 2] {
-    [Source::Here(testing::engine()), Source::There(url.to_owned())]
+    [Source::Here(testing::engine()), Source::There(Remote::new(url, None, None).unwrap())]
 }
 
 #[tokio::test]
@@ -68,8 +68,11 @@ async fn here_and_there_refuse_in_the_same_words() {
 #[tokio::test]
 async fn what_is_no_server_of_ours_is_said_to_be_none() {
     let url = served(Router::new()).await;
-    let failed =
-        asked(Source::There(url), |source| source.query("nps", &Vec::new(), Format::Json)).await.unwrap_err();
+    let failed = asked(Source::There(Remote::new(&url, None, None).unwrap()), |source| {
+        source.query("nps", &Vec::new(), Format::Json)
+    })
+    .await
+    .unwrap_err();
     assert!(
         matches!(&failed, AskError::Failed(message) if message.contains("is this a Milepost server?")),
         "{failed}"
