@@ -34,7 +34,7 @@ impl<'a> Appender<'a> {
 
     fn append(&mut self, sealed: &Sealed) -> Result<Appended, StoreError> {
         let id = &sealed.event.id;
-        let key = id.key();
+        let key = sealed.key;
         let kept = self.identity.find(key, id, sealed.version.revision)?;
         if kept.iter().any(|kept| kept.version == sealed.version) {
             return Ok(Appended::Duplicate);
