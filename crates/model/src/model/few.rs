@@ -19,6 +19,7 @@ pub(super) struct Few<K, V>(Entries<K, V>);
 #[derive(Debug, Clone)]
 enum Entries<K, V> {
     Flat(Vec<(K, V)>),
+    #[allow(clippy::box_collection, reason = "the map itself would make every one that is flat longer")]
     Tree(Box<BTreeMap<K, V>>),
 }
 
