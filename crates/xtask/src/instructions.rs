@@ -11,7 +11,7 @@ use crate::run::{Problem, cargo, checkout, output, progress};
 /// Where the budget is kept: by piece of work, how many instructions it took when somebody last looked.
 const BUDGET: &str = "benches/instructions.json";
 
-/// The pieces of work in benches/benches/fixed_work.rs; each is a function `measured_…`.
+/// The pieces of work in `benches/benches/fixed_work.rs`; each is a function `measured_…`.
 const PIECES: [&str; 2] = ["ingest", "scrape"];
 
 /// How much more than in the budget is still the same, in percent: other compilers lay out code a little differently.
