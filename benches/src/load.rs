@@ -180,7 +180,7 @@ impl IngestService for Empty {
         &self,
         request: Request<pb::PublishRequest>,
     ) -> Result<Response<pb::PublishResponse>, Status> {
-        let stored = || pb::EventResult { fate: Some(Fate::Stored(pb::Stored {})) };
+        let stored = || pb::EventResult { fate: Some(Fate::Stored(pb::Stored::default())) };
         let results = request.into_inner().events.iter().map(|_| stored()).collect();
         Ok(Response::new(pb::PublishResponse { results }))
     }
