@@ -1,4 +1,11 @@
-//! What the benchmarks share: deterministic numbers and the CPU time of a piece of work.
+//! What the benchmarks share: deterministic numbers, events, servers to send them to, and the CPU time of a piece of work.
+
+#![allow(clippy::missing_panics_doc, reason = "a benchmark that cannot go on ends with what went wrong")]
+
+pub mod copies;
+pub mod load;
+pub mod mix;
+pub mod server;
 
 use std::time::Instant;
 
@@ -63,4 +70,9 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
     sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// A number that a variable may change, such as `MILEPOST_BENCH_EVENTS=100000` for a shorter run.
+pub fn setting(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("the variable is a whole number"))
 }

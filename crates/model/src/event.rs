@@ -329,8 +329,13 @@ impl Serialize for Body {
 impl Content {
     /// The canonical form: UTF-8 JSON after RFC 8785.
     pub fn canonical(&self) -> Vec<u8> {
+        // Enough for nearly all, so that it is written in one piece; then just as long as it is, for it is kept for a while.
+        let mut text = Vec::with_capacity(512);
         // Serialising to memory fails only for maps whose keys are no strings, and there are none.
-        serde_json::to_vec(self).unwrap_or_default()
+        match serde_json::to_writer(&mut text, self) {
+            Ok(()) => text.as_slice().to_vec(),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Every person named, to be made a pseudonym at the door.
@@ -376,9 +381,11 @@ impl Event {
 
 /// Bytes as lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|n| char::from_digit(n.into(), 16))
-        .collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }

@@ -1,7 +1,7 @@
 //! The fates of an event at a door. Every event has exactly one: stored, duplicate, refused with a reason, or handed
 //! back for retry. Dropping one unaccounted is a bug.
 
-use crate::event::{Event, Version};
+use crate::event::{Event, EventKey, Version};
 use crate::refusal::Refusal;
 
 /// Where an event came in.
@@ -48,6 +48,8 @@ pub enum Fate {
 pub struct Sealed {
     /// The event.
     pub event: Event,
+    /// Its handle.
+    pub key: EventKey,
     /// Its content in canonical form.
     pub canonical: Vec<u8>,
     /// Its version.
@@ -59,7 +61,7 @@ impl Sealed {
     pub fn new(event: Event) -> Self {
         let canonical = event.content.canonical();
         let version = Version::of(event.revision, &canonical);
-        Self { event, canonical, version }
+        Self { key: event.id.key(), event, canonical, version }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::run::{Problem, all, cargo, run};
 
 mod docs;
 mod r#gen;
+mod instructions;
 mod needs;
 mod run;
 mod structure;
@@ -37,6 +38,13 @@ enum Task {
     Docs,
     /// Runs the benchmarks.
     Bench {
+        /// Counts the instructions of fixed pieces of work under valgrind instead, and compares them with
+        /// benches/instructions.json.
+        #[arg(long)]
+        instructions: bool,
+        /// Makes what was counted the new budget.
+        #[arg(long, requires = "instructions")]
+        accept: bool,
         /// Passed on to `cargo bench`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -90,7 +98,10 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Ci => all([&test::everything as &dyn Fn() -> _, &lint]),
         Task::Gen => generate(),
         Task::Docs => docs::write(),
-        Task::Bench { arguments } => run(cargo(&["bench", "--package", "milepost-benches"]).args(arguments)),
+        Task::Bench { instructions: true, accept, .. } => instructions::check(accept),
+        Task::Bench { arguments, .. } => {
+            run(cargo(&["bench", "--package", "milepost-benches"]).args(arguments))
+        }
         Task::Campaign(Campaign::Properties { cases }) => {
             let workspace = ["--workspace", "--exclude", "milepost-tests"].map(String::from);
             test::cargo_test(&workspace, &[("PROPTEST_CASES", cases.to_string())])

@@ -1,10 +1,10 @@
 //! Interactions: what was begun on the platform, and how it ended.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::few::Few;
 use super::names::{Place, Subject};
 use crate::event::Outcome;
 use crate::time::{Span, Timestamp};
@@ -24,8 +24,8 @@ pub struct Ending {
 /// What is known of one interaction.
 #[derive(Debug, Clone, Default)]
 pub struct Interaction {
-    starts: BTreeMap<Place, Subject>,
-    finishes: BTreeMap<Place, (Subject, Ending)>,
+    starts: Few<Place, Subject>,
+    finishes: Few<Place, (Subject, Ending)>,
 }
 
 /// The state of an interaction at T, with the event that set it and what that event names.
@@ -42,12 +42,12 @@ pub enum State<'a> {
 impl Interaction {
     /// Its state as of `at`; `timeout` gives the time-out of an interaction by its start. `None`: not begun.
     pub fn state(&self, at: Timestamp, timeout: impl Fn(Subject) -> Span) -> Option<State<'_>> {
-        if let Some((place, (subject, ending))) = self.finishes.first_key_value()
+        if let Some((place, (subject, ending))) = self.finishes.first()
             && place.at < at
         {
             return Some(State::Finished(place, *subject, *ending));
         }
-        let (place, subject) = self.starts.first_key_value().filter(|(place, _)| place.at < at)?;
+        let (place, subject) = self.starts.first().filter(|(place, _)| place.at < at)?;
         let deadline = place.at + timeout(*subject);
         Some(if deadline < at {
             State::Abandoned(place, *subject, deadline)
@@ -58,7 +58,7 @@ impl Interaction {
 
     /// Its earliest start.
     pub fn start(&self) -> Option<&Place> {
-        self.starts.first_key_value().map(|(place, _)| place)
+        self.starts.first().map(|(place, _)| place)
     }
 }
 
@@ -71,8 +71,8 @@ impl Interactions {
     pub fn insert(&mut self, id: InteractionId, place: Place, subject: Subject, ending: Option<Ending>) {
         let interaction = self.0.entry(id).or_default();
         match ending {
-            None => drop(interaction.starts.insert(place, subject)),
-            Some(ending) => drop(interaction.finishes.insert(place, (subject, ending))),
+            None => interaction.starts.insert(place, subject),
+            Some(ending) => interaction.finishes.insert(place, (subject, ending)),
         }
     }
 

@@ -10,6 +10,7 @@
 
 pub mod adoption;
 pub mod days;
+mod few;
 pub mod interactions;
 pub mod lifecycle;
 pub mod names;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::event::{Body, Deploy, Event, Outcome};
+use crate::event::{Body, Deploy, Event, EventKey, Outcome};
 use crate::time::Timestamp;
 use adoption::{Adoption, Facts};
 use interactions::{Ending, Interactions};
@@ -81,14 +82,19 @@ impl Model {
 
     /// Adds the facts of a winning event. The caller removes the event's previous winner first, if it had one.
     pub fn insert(&mut self, event: &Event) {
+        self.insert_with_key(event, event.id.key());
+    }
+
+    /// As [`Model::insert`], where the key of the event is at hand.
+    pub fn insert_with_key(&mut self, event: &Event, key: EventKey) {
         self.events += 1;
-        self.turn(event, Turned::In);
+        self.turn(event, key, Turned::In);
     }
 
     /// Takes away the facts of an event that was inserted and is no longer the winner.
     pub fn remove(&mut self, event: &Event) {
         self.events = self.events.saturating_sub(1);
-        self.turn(event, Turned::Out);
+        self.turn(event, event.id.key(), Turned::Out);
     }
 
     /// Winning events in it, retractions included.
@@ -107,7 +113,7 @@ impl Model {
         Facts { traces: &self.traces, services: &self.services, adoption: &self.adoption }
     }
 
-    fn turn(&mut self, event: &Event, turned: Turned) {
+    fn turn(&mut self, event: &Event, key: EventKey, turned: Turned) {
         let content = &event.content;
         let subject = Subject {
             team: content.team.as_deref().map(|name| self.team_names.intern(name)),
@@ -115,7 +121,7 @@ impl Model {
             capability: content.capability.as_deref().map(|name| self.capability_names.intern(name)),
         };
         if content.body != Body::Retracted && !content.body.is_retirement() {
-            self.mention(subject, is_use(&content.body), event, turned);
+            self.mention(subject, is_use(&content.body), (event.at(), key), turned);
         }
         match &content.body {
             Body::TeamRegistered
@@ -123,7 +129,7 @@ impl Model {
             | Body::ServiceRegistered { .. }
             | Body::ServiceRetired
             | Body::CapabilityRegistered { .. }
-            | Body::CapabilityRetired => self.live(event, subject, turned),
+            | Body::CapabilityRetired => self.live(event, key, subject, turned),
             Body::InteractionStarted { interaction_id } => {
                 self.interact(event, interaction_id.as_deref(), subject, None, turned);
             }
@@ -133,7 +139,7 @@ impl Model {
             }
             Body::Deployed(deploy) => {
                 if let (Some(service), true) = (subject.service, deploy.succeeded()) {
-                    self.deploy(event, service, deploy, subject, turned);
+                    self.deploy((event, key), service, deploy, subject, turned);
                 }
             }
             Body::OnboardingStarted => {
@@ -173,8 +179,7 @@ impl Model {
         source
     }
 
-    fn mention(&mut self, subject: Subject, is_use: bool, event: &Event, turned: Turned) {
-        let (at, key) = (event.at(), event.id.key());
+    fn mention(&mut self, subject: Subject, is_use: bool, (at, key): (Timestamp, EventKey), turned: Turned) {
         match turned {
             Turned::In => {
                 self.traces.insert(subject, is_use, at, key);
@@ -191,7 +196,7 @@ impl Model {
         }
     }
 
-    fn live(&mut self, event: &Event, subject: Subject, turned: Turned) {
+    fn live(&mut self, event: &Event, key: EventKey, subject: Subject, turned: Turned) {
         let place = self.place(event);
         let plain = Registration {
             owner: None,
@@ -211,7 +216,7 @@ impl Model {
                 let named = owner.as_deref().map(|owner| self.team_names.intern(owner));
                 if named.is_some() {
                     let as_owner = Subject { team: named, service: None, capability: None };
-                    self.mention(as_owner, false, event, turned);
+                    self.mention(as_owner, false, (event.at(), key), turned);
                 }
                 let owner = named.or(subject.team);
                 let registration = Registration { owner, preexisting: *preexisting, ..plain };
@@ -256,7 +261,14 @@ impl Model {
         }
     }
 
-    fn deploy(&mut self, event: &Event, service: Service, deploy: &Deploy, subject: Subject, turned: Turned) {
+    fn deploy(
+        &mut self,
+        (event, key): (&Event, EventKey),
+        service: Service,
+        deploy: &Deploy,
+        subject: Subject,
+        turned: Turned,
+    ) {
         let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
         let deployment = Deployment { environment, capability: subject.capability };
         let mut authors: Vec<_> =
@@ -267,8 +279,8 @@ impl Model {
         let authors: Vec<_> = authors.into_iter().map(|name| self.person_names.intern(name)).collect();
         let place = self.place(event);
         match turned {
-            Turned::In => self.deployments.insert(service, place, deployment, &authors),
-            Turned::Out => self.deployments.remove(service, &place, deployment, &authors),
+            Turned::In => self.deployments.insert(service, (place, key), deployment, &authors),
+            Turned::Out => self.deployments.remove(service, (&place, key), deployment, &authors),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Deploys to environments and the people behind them, and who began to work on what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use super::few::Few;
 use super::names::{Capability, Environment, Person, Place, Service, Team};
 use crate::event::EventKey;
 use crate::time::Timestamp;
@@ -24,22 +25,34 @@ pub type Shipment = (Timestamp, EventKey, Option<Environment>);
 #[derive(Debug, Clone, Default)]
 pub struct Deployments {
     by_service: FxHashMap<Service, BTreeMap<Place, Deployment>>,
-    by_author: FxHashMap<(Service, Person), BTreeSet<Shipment>>,
+    by_author: FxHashMap<(Service, Person), Few<Shipment, ()>>,
 }
 
 impl Deployments {
     /// Adds a deploy whose changes are by `authors`.
-    pub fn insert(&mut self, service: Service, place: Place, deployment: Deployment, authors: &[Person]) {
-        let shipment = (place.at, place.key(), deployment.environment);
+    pub fn insert(
+        &mut self,
+        service: Service,
+        (place, key): (Place, EventKey),
+        deployment: Deployment,
+        authors: &[Person],
+    ) {
+        let shipment = (place.at, key, deployment.environment);
         for author in authors {
-            self.by_author.entry((service, *author)).or_default().insert(shipment);
+            self.by_author.entry((service, *author)).or_default().insert(shipment, ());
         }
         self.by_service.entry(service).or_default().insert(place, deployment);
     }
 
     /// Takes it away again.
-    pub fn remove(&mut self, service: Service, place: &Place, deployment: Deployment, authors: &[Person]) {
-        let shipment = (place.at, place.key(), deployment.environment);
+    pub fn remove(
+        &mut self,
+        service: Service,
+        (place, key): (&Place, EventKey),
+        deployment: Deployment,
+        authors: &[Person],
+    ) {
+        let shipment = (place.at, key, deployment.environment);
         for author in authors {
             if let Some(deploys) = self.by_author.get_mut(&(service, *author)) {
                 deploys.remove(&shipment);
@@ -58,13 +71,16 @@ impl Deployments {
     /// The deploys of a service with a change by `author`, at or after `from`.
     pub fn by(&self, service: Service, author: Person, from: Timestamp) -> impl Iterator<Item = Shipment> {
         let deploys = self.by_author.get(&(service, author));
-        deploys.into_iter().flat_map(move |deploys| deploys.range((from, EventKey(0), None)..)).copied()
+        deploys
+            .into_iter()
+            .flat_map(move |d| d.from((from, EventKey(0), None)))
+            .map(|(shipment, ())| *shipment)
     }
 }
 
 /// Who began to work on which service: the starts of each pair, each with the team its event names.
 #[derive(Debug, Clone, Default)]
-pub struct Starts(FxHashMap<(Person, Service), BTreeMap<Place, Option<Team>>>);
+pub struct Starts(FxHashMap<(Person, Service), Few<Place, Option<Team>>>);
 
 impl Starts {
     /// Adds a start.
@@ -82,13 +98,13 @@ impl Starts {
     /// The earliest start of every pair: person, service, when, and the team its event names.
     pub fn earliest(&self) -> impl Iterator<Item = (Person, Service, &Place, Option<Team>)> {
         self.0.iter().filter_map(|((person, service), starts)| {
-            let (place, team) = starts.first_key_value()?;
+            let (place, team) = starts.first()?;
             Some((*person, *service, place, *team))
         })
     }
 
     /// The earliest start of one pair.
     pub fn of(&self, person: Person, service: Service) -> Option<&Place> {
-        self.0.get(&(person, service))?.first_key_value().map(|(place, _)| place)
+        self.0.get(&(person, service))?.first().map(|(place, _)| place)
     }
 }

@@ -197,16 +197,16 @@ impl Writer {
         self.health.conflicts.fetch_add(conflicts as u64, Relaxed);
         let Some(engine) = &self.engine else { return };
         let winners: Vec<_> =
-            events.iter().zip(appended).filter_map(|(sealed, a)| winner(&sealed.event, a)).collect();
+            events.iter().zip(appended).filter_map(|(sealed, a)| winner(sealed, a)).collect();
         if winners.is_empty() {
             return;
         }
         let mut model = engine.model.write();
-        for (event, replaced) in winners {
+        for (sealed, replaced) in winners {
             if let Some(replaced) = replaced {
                 model.remove(replaced);
             }
-            model.insert(event);
+            model.insert_with_key(&sealed.event, sealed.key);
         }
         drop(model);
         engine.changed.send_modify(|commits| *commits += 1);
@@ -214,10 +214,10 @@ impl Writer {
 }
 
 /// The event and the one it replaces, if it is the winner of its id now.
-fn winner<'a>(event: &'a Event, appended: &'a Appended) -> Option<(&'a Event, Option<&'a Event>)> {
+fn winner<'a>(sealed: &'a Sealed, appended: &'a Appended) -> Option<(&'a Sealed, Option<&'a Event>)> {
     match appended {
-        Appended::Stored { effect: Effect::Wins, .. } => Some((event, None)),
-        Appended::Stored { effect: Effect::Replaces(replaced), .. } => Some((event, Some(replaced))),
+        Appended::Stored { effect: Effect::Wins, .. } => Some((sealed, None)),
+        Appended::Stored { effect: Effect::Replaces(replaced), .. } => Some((sealed, Some(replaced))),
         Appended::Stored { effect: Effect::Loses, .. } | Appended::Duplicate => None,
     }
 }

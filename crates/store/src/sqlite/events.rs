@@ -15,7 +15,7 @@ pub(super) fn append(
     events: &[Sealed],
     now: Timestamp,
 ) -> Result<Vec<Appended>, StoreError> {
-    let keys: Vec<u64> = events.iter().map(|sealed| sealed.event.id.key().0).collect();
+    let keys: Vec<u64> = events.iter().map(|sealed| sealed.key.0).collect();
     let in_a_run = identity.screen(&keys);
     let mut appender = Appender::new(connection, identity, now)?;
     let keys = keys.into_iter().zip(in_a_run);

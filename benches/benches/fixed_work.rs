@@ -1,0 +1,48 @@
+//! Small pieces of work that are always the same, for counting instructions, which do not wobble as times do:
+//! `cargo xtask bench --instructions` runs them under callgrind and compares with benches/instructions.json.
+//!
+//! Run by itself it does the work once and says how many CPU milliseconds that took.
+
+use std::hint::black_box;
+
+use milepost::exporter::business::business;
+use milepost::exporter::exposition;
+use milepost_benches::mix::Mix;
+use milepost_benches::used_cpu;
+use milepost_model::{Config, Model, Sealed, Timestamp};
+use milepost_wire::{pb, proto};
+use prost::Message as _;
+
+const EVENTS: u64 = 20_000;
+
+fn main() {
+    let mix = Mix::of(EVENTS);
+    let encoded: Vec<Vec<u8>> = (0..EVENTS).map(|number| mix.event(number).encode_to_vec()).collect();
+    let (mut model, mut text) = (Model::new(), String::new());
+    let ingest = used_cpu(|| model = measured_ingest(&encoded));
+    assert_eq!(model.events() as u64, EVENTS);
+    let scrape = used_cpu(|| text = measured_scrape(&model));
+    assert!(text.contains("milepost_market_share_ratio{"), "{text}");
+    println!("ingest {:.1} ms, scrape {:.1} ms", ingest * 1e3, scrape * 1e3);
+}
+
+/// Decodes, seals and folds. Its name is what callgrind counts by.
+#[inline(never)]
+fn measured_ingest(encoded: &[Vec<u8>]) -> Model {
+    let mut model = Model::new();
+    for bytes in encoded {
+        let event = pb::Event::decode(bytes.as_slice()).expect("an event");
+        let sealed = Sealed::new(proto::decode(event).expect("a right one"));
+        model.insert_with_key(&sealed.event, sealed.key);
+        black_box(&sealed.canonical);
+    }
+    model
+}
+
+/// What `/metrics` says of the Model.
+#[inline(never)]
+fn measured_scrape(model: &Model) -> String {
+    let now: Timestamp = "2024-12-31T00:00:00Z".parse().expect("an instant");
+    let families = business(model, &Config::default(), now).expect("every metric answers");
+    exposition::write(&families, exposition::Dialect::Text)
+}
