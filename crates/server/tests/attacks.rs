@@ -1,6 +1,7 @@
 //! Attacks on a real server by raw clients: it must live, hold little memory, and serve an honest client all the while.
 //!
 //! Each attack runs one round, or as many as fit into `MILEPOST_ATTACK_SECONDS`.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::future::Future;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -158,7 +159,7 @@ async fn raw(addr: SocketAddr, parts: impl IntoIterator<Item = Vec<u8>>) -> Stri
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let read = tokio::select! {
         () = writing => 0,

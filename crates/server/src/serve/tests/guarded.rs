@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use milepost_model::Timestamp;
+use milepost_wire::pb::event_result::Fate;
 use milepost_wire::pb::metrics_service_client::MetricsServiceClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -76,7 +77,6 @@ async fn a_token_writes_the_sources_it_is_for_and_no_other() {
     let publish = || pb::PublishRequest { events: events.clone() };
     assert_eq!(client.publish(publish()).await.unwrap_err().code(), Code::Unauthenticated);
     let results = client.publish(with(publish(), &writer)).await.unwrap().into_inner().results;
-    use pb::event_result::Fate;
     assert!(matches!(results[0].fate, Some(Fate::Stored(_))));
     assert!(matches!(&results[1].fate, Some(Fate::Refused(refused)) if refused.reason == "forbidden"));
 
