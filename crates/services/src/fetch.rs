@@ -83,7 +83,16 @@ pub(crate) struct Pinned<'a> {
 /// Fetches all of them at once, and checks each.
 pub(crate) fn fetch(files: &[Pinned<'_>]) -> Result<(), Error> {
     let mut curl = Command::new("curl");
-    curl.args(["--fail", "--location", "--silent", "--show-error", "--retry", "3", "--parallel"]);
+    curl.args([
+        "--fail",
+        "--location",
+        "--silent",
+        "--show-error",
+        "--retry",
+        "3",
+        "--parallel",
+        "--fail-early",
+    ]);
     curl.args(["--connect-timeout", "30", "--proto", "=https,http", "--config", "-"]);
     let config: String = files
         .iter()
