@@ -59,6 +59,12 @@ pub enum Error {
         /// The end of its log.
         tail: String,
     },
+    /// Something else listens on the port it was to have.
+    #[error("port {port} of 127.0.0.1 is taken: stop what listens there, or choose another port")]
+    PortTaken {
+        /// Which.
+        port: u16,
+    },
     /// Its directory is in use.
     #[error("{name} runs in {} already: stop it, or take another directory", directory.display())]
     Running {

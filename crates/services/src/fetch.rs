@@ -1,5 +1,6 @@
 //! Fetching pinned files, and running the programs that this takes.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::Error;
@@ -94,20 +96,15 @@ pub(crate) fn fetch(files: &[Pinned<'_>]) -> Result<(), Error> {
         "--fail-early",
     ]);
     curl.args(["--connect-timeout", "30", "--proto", "=https,http", "--config", "-"]);
-    let config: String = files
-        .iter()
-        .map(|file| format!("url = \"{}\"\noutput = \"{}\"\n", file.url, file.file.display()))
-        .collect();
-    run_with(&mut curl, config.as_bytes())?;
+    let lines = |file: &Pinned<'_>| format!("url = \"{}\"\noutput = \"{}\"\n", file.url, file.file.display());
+    let config: Vec<_> = files.iter().map(lines).collect();
+    run_with(&mut curl, config.concat().as_bytes())?;
     files.iter().try_for_each(check)
 }
 
 fn check(pinned: &Pinned<'_>) -> Result<(), Error> {
     let (found, wanted) = match pinned.pin {
-        Pin::Sha256(wanted) => {
-            let bytes = digest::<Sha256>(&pinned.file)?;
-            (bytes.iter().map(|byte| format!("{byte:02x}")).collect(), wanted)
-        }
+        Pin::Sha256(wanted) => (hex(&digest::<Sha256>(&pinned.file)?), wanted),
         Pin::Sha512(wanted) => (STANDARD.encode(digest::<Sha512>(&pinned.file)?), wanted),
     };
     if found == wanted {
@@ -130,11 +127,20 @@ impl<D: Digest> io::Write for Hashing<D> {
     }
 }
 
-fn digest<D: Digest>(path: &Path) -> Result<Vec<u8>, Error> {
+fn digest<D: Digest>(path: &Path) -> Result<Output<D>, Error> {
     let mut file = File::open(path).map_err(Error::file(path))?;
     let mut hashing = Hashing(D::new());
     io::copy(&mut file, &mut hashing).map_err(Error::file(path))?;
-    Ok(hashing.0.finalize().to_vec())
+    Ok(hashing.0.finalize())
+}
+
+/// Two digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Runs a program to its end; what it says is told only if it fails.

@@ -32,6 +32,9 @@ fn is_free(port: u16) -> bool {
 
 /// The port of this name in a directory: the one wanted, else that of the last time if it is free, else a free one.
 pub(crate) fn choose(directory: &Path, name: &str, wanted: Option<u16>) -> Result<u16, Error> {
+    if let Some(port) = wanted.filter(|port| !is_free(*port)) {
+        return Err(Error::PortTaken { port });
+    }
     let last = || remembered(directory, name).filter(|port| is_free(*port));
     let port = wanted.or_else(last).unwrap_or_else(free);
     let file = directory.join(name);
@@ -56,6 +59,8 @@ mod tests {
         assert_eq!(choose(None), first);
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
         assert_ne!(choose(None), first);
+        let wanted = super::choose(directory.path(), "port", Some(first));
+        assert!(matches!(wanted, Err(Error::PortTaken { port }) if port == first), "{wanted:?}");
         drop(taken);
         assert_eq!(choose(Some(first)), first);
         assert_eq!(remembered(directory.path(), "port"), Some(first));

@@ -66,13 +66,12 @@ fn shared(
     if let Some(shared) = slot.upgrade() {
         return Ok(shared);
     }
-    let shared = Arc::new(match given(variable) {
-        Some(address) => Shared { address: address.trim_end_matches('/').to_owned(), _own: None },
-        None => {
-            let directory = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
-            let (address, service) = start(&directory)?;
-            Shared { address, _own: Some((service, directory)) }
-        }
+    let shared = Arc::new(if let Some(address) = given(variable) {
+        Shared { address: address.trim_end_matches('/').to_owned(), _own: None }
+    } else {
+        let directory = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+        let (address, service) = start(&directory)?;
+        Shared { address, _own: Some((service, directory)) }
     });
     *slot = Arc::downgrade(&shared);
     Ok(shared)

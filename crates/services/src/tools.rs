@@ -6,7 +6,7 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::fetch::{Pin, Pinned, fetch, maven_repository, npm_registry, run};
+use crate::fetch::{Pin, Pinned, fetch, hex, maven_repository, npm_registry, run};
 use crate::{Error, cache, progress, shared};
 
 /// The jars Kafka runs on, each with its digest.
@@ -164,9 +164,7 @@ fn debian(package: &str, directory: &Path) -> Result<(), Error> {
 
 /// A name that changes with what it stands for.
 fn named(name: &str, content: &str) -> String {
-    let digest = Sha256::digest(content);
-    let short: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}-{short}")
+    format!("{name}-{}", hex(&Sha256::digest(content)[..4]))
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {
@@ -190,7 +188,8 @@ mod tests {
         let names: BTreeSet<_> = jars.iter().map(|(_, path)| path.rsplit('/').next()).collect();
         assert_eq!(names.len(), lines, "two jars of one name would overwrite each other");
         for (digest, path) in &jars {
-            assert!(digest.len() == 64 && path.ends_with(".jar"), "{digest} {path}");
+            let jar = Path::new(path).extension().is_some_and(|extension| extension == "jar");
+            assert!(digest.len() == 64 && jar, "{digest} {path}");
         }
         assert!(jars.iter().any(|(_, path)| path.ends_with(&format!("kafka_2.13-{KAFKA_VERSION}.jar"))));
     }

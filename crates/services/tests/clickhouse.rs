@@ -5,14 +5,14 @@ use std::path::Path;
 use milepost_services::{Service, clickhouse, free_port, shared};
 
 fn server(directory: &Path) -> Service {
-    clickhouse::start(directory, &clickhouse::Options::default()).unwrap()
+    clickhouse::start(directory, &clickhouse::Options::default()).expect("ClickHouse starts")
 }
 
 /// What it answers to a query, an error included.
 fn query(url: &str, query: &str) -> String {
     let request = ureq::post(url).config().http_status_as_error(false).build();
-    let mut response = request.send(query).unwrap();
-    response.body_mut().read_to_string().unwrap().trim_end().to_owned()
+    let mut response = request.send(query).expect("it answers");
+    response.body_mut().read_to_string().expect("text").trim_end().to_owned()
 }
 
 #[track_caller]

@@ -28,10 +28,10 @@ fn copy() {
 }
 
 fn said(task: &str, environment: &[(&str, &str)], cache: &Path) -> String {
-    let mut copy = Command::new(std::env::current_exe().unwrap());
+    let mut copy = Command::new(std::env::current_exe().expect("this program"));
     copy.args(["--exact", "copy", "--nocapture"]).env(TASK, task).env("MILEPOST_CACHE", cache);
-    let output = copy.envs(environment.iter().copied()).output().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
+    let output = copy.envs(environment.iter().copied()).output().expect("it runs");
+    let output = String::from_utf8(output.stdout).expect("it says text");
     output.split_once("said: ").unwrap_or_else(|| panic!("{output}")).1.to_owned()
 }
 

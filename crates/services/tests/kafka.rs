@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn broker(directory: &Path) -> Service {
-    kafka::start(directory, &kafka::Options::default()).unwrap()
+    kafka::start(directory, &kafka::Options::default()).expect("Kafka starts")
 }
 
 fn client(address: &str) -> ClientConfig {
@@ -25,21 +25,22 @@ fn client(address: &str) -> ClientConfig {
 
 /// Sends each payload and waits for the acknowledgement of all in-sync replicas.
 fn produce(address: &str, topic: &str, payloads: &[&str]) {
-    let producer: BaseProducer = client(address).set("enable.idempotence", "true").create().unwrap();
+    let producer: BaseProducer =
+        client(address).set("enable.idempotence", "true").create().expect("a producer");
     for payload in payloads {
-        producer.send(BaseRecord::<str, str>::to(topic).key("key").payload(payload)).unwrap();
+        producer.send(BaseRecord::<str, str>::to(topic).key("key").payload(payload)).expect("there is room");
     }
-    producer.flush(PATIENCE).unwrap();
+    producer.flush(PATIENCE).expect("all is acknowledged");
 }
 
 /// The first `count` messages of a topic, read as a member of a group that commits them.
 fn consume(address: &str, topic: &str, group: &str, count: usize) -> Vec<String> {
     let mut config = client(address);
     config.set("group.id", group).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = config.create().unwrap();
-    consumer.subscribe(&[topic]).unwrap();
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    consumer.subscribe(&[topic]).expect("a topic");
     let messages = (0..count).map(|_| next(&consumer)).collect();
-    consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+    consumer.commit_consumer_state(CommitMode::Sync).expect("it commits");
     messages
 }
 
@@ -48,7 +49,8 @@ fn next(consumer: &BaseConsumer) -> String {
     let begun = Instant::now();
     loop {
         if let Some(message) = consumer.poll(PATIENCE) {
-            return String::from_utf8(message.unwrap().payload().unwrap().to_vec()).unwrap();
+            return String::from_utf8_lossy(message.expect("a message").payload().unwrap_or_default())
+                .into_owned();
         }
         assert!(begun.elapsed() < PATIENCE, "no message");
     }
