@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Error, ports, probe};
 
-/// How long a service may take to end by itself before it is killed.
+/// How long a service may take to stop, or to end by itself before it is killed.
 const PATIENCE: Duration = Duration::from_secs(30);
 const BETWEEN: Duration = Duration::from_millis(20);
 
@@ -112,7 +112,10 @@ impl Place {
 
     /// Stops it in its tracks: its connections stay open and nothing answers on them.
     pub fn pause(&self) -> Result<(), Error> {
-        self.signal(Signal::STOP).map(|_| ())
+        self.signal(Signal::STOP)?;
+        // Each of its threads stops when it next runs, and until then may answer once more.
+        self.within_patience(|pid| !is_stopped(pid));
+        Ok(())
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -123,7 +126,7 @@ impl Place {
     /// Ends it at once, as a power cut would; what the kernel has of its data stays. Whether it ran.
     pub fn kill(&self) -> Result<bool, Error> {
         let ran = self.signal(Signal::KILL)?;
-        self.gone_within(PATIENCE);
+        self.within_patience(|_| true);
         Ok(ran)
     }
 
@@ -131,7 +134,7 @@ impl Place {
     pub fn stop(&self) -> Result<bool, Error> {
         let ran = self.signal(Signal::TERM)?;
         self.signal(Signal::CONT)?;
-        if !self.gone_within(PATIENCE) {
+        if !self.within_patience(|_| true) {
             self.kill()?;
         }
         Ok(ran)
@@ -146,16 +149,27 @@ impl Place {
         }
     }
 
-    fn gone_within(&self, patience: Duration) -> bool {
+    /// Whether it ends, or this becomes untrue of its process, in time.
+    fn within_patience(&self, still: impl Fn(Pid) -> bool) -> bool {
         let begun = Instant::now();
-        while self.process().is_some() {
-            if begun.elapsed() > patience {
+        while self.process().is_some_and(&still) {
+            if begun.elapsed() > PATIENCE {
                 return false;
             }
             thread::sleep(BETWEEN);
         }
         true
     }
+}
+
+/// Whether all its threads are stopped. Where the system does not tell, it is taken to be.
+fn is_stopped(pid: Pid) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    tasks.into_iter().flatten().flatten().all(|task| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which may hold anything; a thread that has ended has none.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 /// The file with the port on which clients are served.

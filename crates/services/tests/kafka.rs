@@ -89,7 +89,8 @@ fn a_paused_broker_answers_nothing_until_it_goes_on() {
         |patience| producer.client().fetch_metadata(None, patience).map(|metadata| metadata.brokers().len());
     assert_eq!(topics(PATIENCE), Ok(1));
     kafka.pause().unwrap();
-    assert!(kafka.place().pid().is_some() && !kafka.place().answers());
+    assert!(kafka.place().pid().is_some());
+    assert!(!kafka.place().answers());
     let timed_out = KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
     assert!(
         matches!(topics(Duration::from_secs(1)), Err(error) if error == timed_out || is_transport(&error))
