@@ -11,6 +11,7 @@ mod r#gen;
 mod instructions;
 mod needs;
 mod run;
+mod services;
 mod structure;
 mod test;
 
@@ -52,6 +53,9 @@ enum Task {
     /// Long runs of what CI runs briefly.
     #[command(subcommand)]
     Campaign(Campaign),
+    /// Real Kafka, ClickHouse and Prometheus on this machine, without a container engine.
+    #[command(subcommand)]
+    Services(services::Services),
 }
 
 /// How many attacks share the time of their campaign.
@@ -102,6 +106,7 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Bench { arguments, .. } => {
             run(cargo(&["bench", "--package", "milepost-benches"]).args(arguments))
         }
+        Task::Services(task) => services::perform(&task),
         Task::Campaign(Campaign::Properties { cases }) => {
             let workspace = ["--workspace", "--exclude", "milepost-tests"].map(String::from);
             test::cargo_test(&workspace, &[("PROPTEST_CASES", cases.to_string())])

@@ -2,9 +2,10 @@
 //! remedy: a test is never skipped because something is missing.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use milepost_services::{cache, staged, tools};
 
 use crate::run::{Problem, checkout, output, progress, run};
 
@@ -23,7 +24,9 @@ impl Needs {
     pub(crate) fn fetch() -> Result<Self, Problem> {
         let cache = cache()?;
         progress(format_args!("what the tests need is kept in {}", cache.display()));
-        let (prometheus, promtool) = prometheus(&cache)?;
+        // Kafka and ClickHouse are looked up there by the tests themselves.
+        tools::for_tests()?;
+        let (prometheus, promtool) = tools::prometheus()?;
         let python = python(&cache)?;
         Ok(Self { prometheus, promtool, python })
     }
@@ -35,52 +38,6 @@ impl Needs {
             .env("MILEPOST_PROMTOOL", &self.promtool)
             .env("MILEPOST_PYTHON", &self.python)
     }
-}
-
-/// The directory of the cache, made if it is not there.
-fn cache() -> Result<PathBuf, Problem> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let directory = set("MILEPOST_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|base| base.join("milepost")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/milepost")))
-        .ok_or_else(|| Problem::Check("set MILEPOST_CACHE to a directory outside the checkout".into()))?;
-    fs::create_dir_all(&directory).map_err(Problem::file(&directory))?;
-    fs::canonicalize(&directory).map_err(Problem::file(&directory))
-}
-
-/// Prometheus and promtool: those in the path, else Debian's package, unpacked without installing it.
-fn prometheus(cache: &Path) -> Result<(PathBuf, PathBuf), Problem> {
-    if let (Some(prometheus), Some(promtool)) = (in_path("prometheus"), in_path("promtool")) {
-        return Ok((prometheus, promtool));
-    }
-    let unpacked = cache.join("prometheus");
-    if !unpacked.is_dir() {
-        progress("fetching Prometheus and promtool from Debian");
-        staged(&unpacked, debian_prometheus).map_err(|reason| Problem::Unavailable {
-            what: "Prometheus",
-            reason: reason.to_string(),
-            remedy: "install `prometheus` and `promtool` and put them in the PATH \
-                     (on Debian and Ubuntu: apt-get update && apt-get install prometheus)"
-                .into(),
-        })?;
-    }
-    Ok((unpacked.join("usr/bin/prometheus"), unpacked.join("usr/bin/promtool")))
-}
-
-fn debian_prometheus(directory: &Path) -> Result<(), Problem> {
-    let download = || run(Command::new("apt-get").current_dir(directory).args(["download", "prometheus"]));
-    if download().is_err() {
-        // The lists of packages may be missing, as in a fresh container.
-        run(Command::new("apt-get").arg("update"))?;
-        download()?;
-    }
-    let package = fs::read_dir(directory)
-        .map_err(Problem::file(directory))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .ok_or_else(|| Problem::Check("apt-get download left no package behind".into()))?;
-    run(Command::new("dpkg").arg("-x").arg(&package).arg(directory))?;
-    fs::remove_file(&package).map_err(Problem::file(&package))
 }
 
 /// A Python with the packages the tests import, made anew when their versions change.
@@ -109,49 +66,4 @@ fn python(cache: &Path) -> Result<PathBuf, Problem> {
     let python = environment.join("bin/python");
     output(Command::new(&python).args(["-c", "import grpc"]))?;
     Ok(python)
-}
-
-/// Fills a directory that appears under its name only once it is whole.
-fn staged(directory: &Path, fill: impl FnOnce(&Path) -> Result<(), Problem>) -> Result<(), Problem> {
-    let unfinished = directory.with_extension("unfinished");
-    remove(&unfinished)?;
-    fs::create_dir_all(&unfinished).map_err(Problem::file(&unfinished))?;
-    fill(&unfinished)?;
-    remove(directory)?;
-    fs::rename(&unfinished, directory).map_err(Problem::file(directory))
-}
-
-fn remove(directory: &Path) -> Result<(), Problem> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Problem::file(directory)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn in_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|candidate| candidate.is_file())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_failed_halfway_is_not_taken_for_whole() {
-        let home = tempfile::tempdir().unwrap();
-        let wanted = home.path().join("thing");
-        let half = |directory: &Path| {
-            fs::write(directory.join("half"), "").unwrap();
-            Err(Problem::Check("the network went away".into()))
-        };
-        assert!(staged(&wanted, half).is_err());
-        assert!(!wanted.exists());
-        staged(&wanted, |directory| fs::write(directory.join("whole"), "").map_err(Problem::file(directory)))
-            .unwrap();
-        assert!(wanted.join("whole").exists());
-        assert!(!wanted.join("half").exists());
-    }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Problem {
     File { path: PathBuf, source: io::Error },
     #[error("{what} cannot be had: {reason}\n  remedy: {remedy}")]
     Unavailable { what: &'static str, reason: String, remedy: String },
+    #[error(transparent)]
+    Services(#[from] milepost_services::Error),
     #[error("{0}")]
     Check(String),
 }

@@ -14,12 +14,13 @@ const INTERNAL: &[(&str, &[&str])] = &[
     ("milepost-store", &["milepost-model"]),
     ("milepost", &["milepost-model", "milepost-wire", "milepost-ingest", "milepost-store"]),
     // End-to-end tests see the public forms only; what needs `now` as an argument asks the library.
-    ("milepost-tests", &["milepost-ingest", "milepost-model", "milepost-wire"]),
+    ("milepost-tests", &["milepost-ingest", "milepost-model", "milepost-services", "milepost-wire"]),
     (
         "milepost-benches",
         &["milepost-model", "milepost-wire", "milepost-ingest", "milepost-store", "milepost"],
     ),
-    ("xtask", &[]),
+    ("milepost-services", &[]),
+    ("xtask", &["milepost-services"]),
 ];
 
 /// All that the pure core may use from outside: nothing in here opens a file, a socket or a clock on its own.
