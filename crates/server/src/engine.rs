@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 const QUESTIONS_AT_ONCE: usize = 4;
 
 /// Answers all watchers together may have been told last: each is kept to be compared with.
-const TOLD_ANSWERS: usize = 50_000;
+const TOLD_ANSWERS: usize = 10_000;
 
 /// Shared by the keeper, which alone writes the Model, and by everyone who answers questions.
 pub struct Engine {
@@ -32,6 +32,8 @@ pub struct Engine {
     pub closing: watch::Sender<bool>,
     /// Room for questions that are being computed; see [`crate::answers::computing`].
     pub questions: Arc<Semaphore>,
+    /// Room for the one long question among them.
+    pub long_questions: Arc<Semaphore>,
     /// Room for the answers that watchers were told last, a permit each: what has changed since is found by them.
     pub told: Arc<Semaphore>,
     clock: fn() -> Timestamp,
@@ -58,6 +60,7 @@ impl Engine {
             changed: watch::Sender::new(0),
             closing: watch::Sender::new(false),
             questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            long_questions: Arc::new(Semaphore::new(1)),
             told: Arc::new(Semaphore::new(TOLD_ANSWERS)),
             clock,
         })

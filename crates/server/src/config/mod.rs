@@ -172,7 +172,7 @@ impl Default for LimitSettings {
             request: Span::from_seconds(60),
             bodies_bytes: 64 * 1024 * 1024,
             decoded_bytes: doors.decoded_bytes,
-            answers_bytes: 64 * 1024 * 1024,
+            answers_bytes: 32 * 1024 * 1024,
             shutdown: Span::from_seconds(10),
         }
     }

@@ -12,7 +12,7 @@ use futures::Stream;
 use milepost_model::answer::Labels;
 use milepost_model::{Answer, AsOf};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use crate::answers::{self, Ask, AskError, When};
 use crate::engine::Engine;
@@ -24,7 +24,10 @@ const TICK: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Answers of one watch: it is told what changes among them, which nobody follows among more.
-const MAX_ANSWERS: usize = 10_000;
+const MAX_ANSWERS: usize = 5_000;
+
+/// Between two computations, a watch rests so many times as long as the first of them took.
+const REST: u32 = 4;
 
 /// What a watcher is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,7 @@ pub fn watch(
         asks,
         told: Told::default(),
         room: None,
+        rest: SETTLE,
     };
     futures::stream::unfold(Some(watcher), async |watcher| {
         let mut watcher = watcher?;
@@ -67,6 +71,8 @@ struct Watcher {
     told: Told,
     /// For the answers it was told last.
     room: Option<OwnedSemaphorePermit>,
+    /// From a commit until it is looked at what it has changed.
+    rest: Duration,
 }
 
 impl Watcher {
@@ -78,7 +84,10 @@ impl Watcher {
             }
             // Marked as seen before it is looked at: a commit during the computation is looked at again.
             self.changed.borrow_and_update();
-            match self.compute().await {
+            let begun = Instant::now();
+            let computed = self.compute().await;
+            self.rest = SETTLE.max(begun.elapsed() * REST);
+            match computed {
                 Ok(answers) => {
                     if let Err(error) = self.make_room(answers.iter().map(Vec::len).sum()) {
                         return Some(Err(error));
@@ -97,7 +106,7 @@ impl Watcher {
         tokio::select! {
             () = closed(&mut self.closing) => false,
             changed = self.changed.changed() => {
-                sleep(SETTLE).await;
+                sleep(self.rest).await;
                 changed.is_ok()
             }
             _ = self.tick.tick() => true,
@@ -147,7 +156,7 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 }
 
 fn ticks() -> Interval {
-    let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
+    let mut ticks = interval_at(Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

@@ -30,6 +30,8 @@ pub(super) struct Answer {
 /// What is lent to an answer until it is sent.
 pub(super) struct Lender {
     pub(super) room: Arc<Semaphore>,
+    /// All of the room: what is larger takes it alone.
+    pub(super) most: usize,
     pub(super) overdue: Overdue,
     pub(super) under_way: Arc<UnderWay>,
     pub(super) is_grpc: bool,
@@ -58,7 +60,7 @@ impl Lender {
             return Ok(bytes);
         }
         let room = if bytes.len() > FREE_BYTES {
-            let size = u32::try_from(bytes.len()).map_err(|_| NoRoom)?;
+            let size = u32::try_from(bytes.len().min(self.most)).unwrap_or(u32::MAX);
             Some(Arc::clone(&self.room).try_acquire_many_owned(size).map_err(|_| NoRoom)?)
         } else {
             None

@@ -267,6 +267,7 @@ impl Connection {
         let under_way = Arc::new(self.activity.begin(ticket));
         let lender = Lender {
             room: Arc::clone(&self.common.answers),
+            most: self.common.limits.answers,
             overdue: self.activity.overdue().clone(),
             under_way: Arc::clone(&under_way),
             is_grpc,
