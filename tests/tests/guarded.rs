@@ -106,9 +106,9 @@ fn a_hangup_has_tokens_and_certificates_read_again() {
     ask(&served, &ca, &token).expect_success();
 
     // Nothing has changed: only who is told to reads them again.
-    assert!(!served.said().contains("read again"), "{}", served.said());
+    assert!(!served.log().contains("read again"), "{}", served.log());
     served.hang_up();
-    eventually("both are read again", || (served.said().matches("read again").count() == 2).then_some(()));
+    eventually("both are read again", || (served.log().matches("read again").count() == 2).then_some(()));
 
     files.renew("new.pem");
     let other = files.token(&installation, "other", "read");

@@ -47,7 +47,7 @@ impl Default for DoorLimits {
             batch_events: 10_000,
             body_bytes: 16 * 1024 * 1024,
             stream_batches: 16,
-            decoded_bytes: 32 * 1024 * 1024,
+            decoded_bytes: 24 * 1024 * 1024,
         }
     }
 }

@@ -122,8 +122,8 @@ fn csv_quotes_what_needs_it() {
 #[test]
 fn more_answers_than_are_given_are_refused_by_the_parameter_that_mends_it() {
     let used = |n: u32| testing::used("2026-02-20T08:00:00Z", "team-1", &format!("capability-{n}"));
-    let engine = testing::engine_of(&(0..10).map(used).collect::<Vec<_>>());
-    // Ten answers a day: ten thousand days have as many as are given.
+    let engine = testing::engine_of(&(0..5).map(used).collect::<Vec<_>>());
+    // Five answers a day: ten thousand days have as many as are given.
     let mut ask = read("market_share", &[("from", "2026-02-27"), ("to", "2026-02-28")]).unwrap();
     let to: milepost_model::Day = "2026-02-28".parse().unwrap();
     ask.when = When::Range { from: to.plus(-9_999), to, step: 1 };
@@ -131,7 +131,7 @@ fn more_answers_than_are_given_are_refused_by_the_parameter_that_mends_it() {
     ask.when = When::Range { from: to.plus(-10_000), to, step: 1 };
     let error = answer(&engine, &ask).unwrap_err();
     assert_eq!(error.field(), Some("step"), "{error}");
-    assert!(error.message().contains("100010 answers, at most 100000"), "{error}");
+    assert!(error.message().contains("50005 answers, at most 50000"), "{error}");
     ask.when = When::Range { from: to.plus(-10_000), to, step: 2 };
     assert!(answer(&engine, &ask).is_ok(), "as it was told");
 }

@@ -49,7 +49,7 @@ pub fn explanation(explained: &Explained) -> Result<String, AskError> {
 
 /// A JSON array with one answer a line, so that lines can be compared and searched.
 fn json(answers: &[Answer]) -> Result<String, serde_json::Error> {
-    // There may be a hundred thousand of them, each about as long as the first: a text that grows by doubling would for a
+    // There may be tens of thousands of them, each about as long as the first: a text that grows by doubling would for a
     // moment be there twice.
     let first = answers.first().map(serde_json::to_string).transpose()?;
     let expected = first.map_or(0, |first| (first.len() + 16) * answers.len());

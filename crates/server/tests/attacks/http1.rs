@@ -164,7 +164,7 @@ pub(crate) async fn unfinished_bodies(addr: SocketAddr) {
 
 /// Asks for long answers, again and again, and reads none of them, until the server has enough of it.
 pub(crate) async fn unread_answers(addr: SocketAddr) {
-    let long = "/v1/metrics/market_share?from=2026-01-01&to=2026-03-31";
+    let long = "/v1/metrics/market_share?from=2026-01-01&to=2026-02-18";
     at_once(40, |number| async move {
         let Ok(mut stream) = connect(addr).await else { return };
         let path = if number.is_multiple_of(2) { "/metrics" } else { long };

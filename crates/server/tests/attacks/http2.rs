@@ -202,7 +202,7 @@ pub(crate) async fn unread_messages(addr: SocketAddr) {
     let range = pb::QueryRangeRequest {
         selector: Some(market_share()),
         from: "2026-01-01".into(),
-        to: "2026-03-31".into(),
+        to: "2026-02-18".into(),
         step: String::new(),
     };
     at_once(10, |number| {
