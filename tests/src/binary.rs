@@ -14,14 +14,27 @@ pub fn path() -> &'static Path {
     PATH.get_or_init(|| std::env::var_os("MILEPOST_BIN").map_or_else(build, PathBuf::from))
 }
 
+/// What builds the binary as `cargo test --workspace` does. Features of dependencies are chosen for all packages together,
+/// and with a test among the targets those that tests alone turn on count too: whatever features the tests give crate
+/// milepost, its binary has here. Asked in any other way, cargo would build most of the dependencies a second time.
+const LIKE_THE_TESTS: [&str; 3] = ["--workspace", "--test", "doors"];
+
+/// What cargo tells the programs it runs about their package. A build script that asks for any of it (that of ring does)
+/// would otherwise run again, and all that depends on it be built again, because tests started cargo and no shell.
+const OF_THE_CALLER: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
+/// Cargo itself says whether the binary is up to date, so a stale one is never tested.
 fn build() -> PathBuf {
-    // Asking for the whole workspace, and for a test besides, makes cargo choose the features of dependencies as it does for
-    // `cargo test --workspace`: nothing is built twice.
-    let like_the_tests = ["--workspace", "--test", "doors"];
-    let output = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        if OF_THE_CALLER.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
+        }
+    }
+    let output = cargo
         .current_dir(checkout())
         .args(["build", "--bin", "milepost", "--message-format", "json-render-diagnostics"])
-        .args(like_the_tests)
+        .args(LIKE_THE_TESTS)
         .output()
         .expect("cargo can be started");
     assert!(output.status.success(), "milepost does not build:\n{}", String::from_utf8_lossy(&output.stderr));

@@ -85,6 +85,11 @@ impl Served {
         self.process.terminate();
     }
 
+    /// Tells it to read its files again.
+    pub fn hang_up(&self) {
+        self.process.signal("HUP");
+    }
+
     /// Ends it without asking.
     pub fn kill(&mut self) {
         self.process.kill();

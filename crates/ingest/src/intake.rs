@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use milepost_model::refusal::Reason;
 use milepost_model::{Door, Event, Fate, Limits, Refusal, Rejected, Sealed, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::counters::Counters;
 use crate::grant::Grant;
@@ -19,7 +19,7 @@ use crate::{Accept, HandedBack, Kept, Submission};
 /// Above this many bytes a request is prepared on a thread that may block: the async workers have connections to serve.
 const INLINE_BYTES: usize = 32 * 1024;
 
-/// Requests prepared there at the same time: each may become as large as a body may be, however small it was packed.
+/// Requests prepared there at the same time: the keeper and the connections need cores too.
 const PREPARED_AT_ONCE: usize = 8;
 
 /// What one event and one request may be at most.
@@ -35,6 +35,8 @@ pub struct DoorLimits {
     pub body_bytes: usize,
     /// Batches of one stream that may wait for their answer.
     pub stream_batches: usize,
+    /// Bytes of all large requests that are being prepared or wait to be kept, once decompressed.
+    pub decoded_bytes: usize,
 }
 
 impl Default for DoorLimits {
@@ -45,6 +47,7 @@ impl Default for DoorLimits {
             batch_events: 10_000,
             body_bytes: 16 * 1024 * 1024,
             stream_batches: 16,
+            decoded_bytes: 24 * 1024 * 1024,
         }
     }
 }
@@ -57,6 +60,7 @@ pub struct Intake {
     accept: Arc<dyn Accept>,
     counters: Arc<Counters>,
     preparing: Arc<Semaphore>,
+    decoded: Arc<Semaphore>,
 }
 
 /// Events of one request, ready to be submitted.
@@ -66,12 +70,29 @@ pub struct Prepared {
     submission: Submission,
     /// One for each event received, in order: why it is refused, if it is.
     refusals: Vec<Option<Refusal>>,
+    /// Of its events, as they were sent.
+    bytes: usize,
+    reserved: Option<Reserved>,
 }
+
+/// Room for a large request, from before it is decompressed until it is kept.
+#[derive(Debug)]
+pub struct Reserved(OwnedSemaphorePermit);
 
 impl Prepared {
     /// How many events were received.
     pub fn len(&self) -> usize {
         self.refusals.len()
+    }
+
+    /// With the room that was reserved for it, as much of it as is needed; the rest is given back.
+    #[must_use]
+    pub fn within(mut self, reserved: Option<Reserved>) -> Self {
+        self.reserved = reserved.map(|Reserved(mut permit)| {
+            drop(permit.split(permit.num_permits().saturating_sub(self.bytes)));
+            Reserved(permit)
+        });
+        self
     }
 
     /// Whether there were none.
@@ -89,6 +110,7 @@ impl Intake {
         accept: Arc<dyn Accept>,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
+        let decoded = Arc::new(Semaphore::new(limits.decoded_bytes.min(Semaphore::MAX_PERMITS)));
         Arc::new(Self {
             limits,
             pseudonyms,
@@ -96,6 +118,7 @@ impl Intake {
             accept,
             counters,
             preparing: Arc::new(Semaphore::new(PREPARED_AT_ONCE)),
+            decoded,
         })
     }
 
@@ -123,8 +146,10 @@ impl Intake {
     ) -> Prepared {
         let now = (self.clock)();
         let mut submission = Submission { door, events: Vec::new(), rejected: Vec::new() };
+        let mut bytes = 0;
         let refusals = events
             .into_iter()
+            .inspect(|sent| bytes += sent.size())
             .map(|sent| match self.check(grant, sent, now) {
                 Ok(event) => {
                     submission.events.push(Sealed::new(event));
@@ -136,7 +161,7 @@ impl Intake {
                 }
             })
             .collect();
-        Prepared { door, submission, refusals }
+        Prepared { door, submission, refusals, bytes, reserved: None }
     }
 
     /// An event that may be kept, its persons pseudonyms.
@@ -161,21 +186,24 @@ impl Intake {
         Rejected { refusal, door, source: remains.source, id: remains.id, payload: remains.payload }
     }
 
-    /// Runs `work`, which prepares a request of so many bytes, where it holds up no connection.
+    /// Runs `work`, which prepares a request of so many bytes, at most, where it holds up no connection; waits until there
+    /// is room for it. [`Prepared::within`] keeps the room until the request is.
     pub async fn off_workers<T: Send + 'static>(
         self: &Arc<Self>,
         bytes: usize,
         work: impl FnOnce(&Self) -> T + Send + 'static,
-    ) -> Result<T, HandedBack> {
+    ) -> Result<(T, Option<Reserved>), HandedBack> {
         if bytes <= INLINE_BYTES {
-            return Ok(work(self));
+            return Ok((work(self), None));
         }
+        let room = u32::try_from(bytes.min(self.limits.decoded_bytes)).unwrap_or(u32::MAX);
+        let reserved = Arc::clone(&self.decoded).acquire_many_owned(room).await.map_err(|_| interrupted())?;
         let permit = Arc::clone(&self.preparing).acquire_owned().await.map_err(|_| interrupted())?;
         let intake = Arc::clone(self);
         let prepared = tokio::task::spawn_blocking(move || {
             // Held by the work, not by its sender, who may hang up.
             let _permit = permit;
-            work(&intake)
+            (work(&intake), Some(Reserved(reserved)))
         });
         prepared.await.map_err(|_| interrupted())
     }
@@ -192,7 +220,7 @@ impl Intake {
     }
 
     async fn settle(&self, prepared: Prepared) -> Result<Vec<Fate>, HandedBack> {
-        let Prepared { door, submission, refusals } = prepared;
+        let Prepared { door, submission, refusals, bytes: _, reserved } = prepared;
         let kept = match self.accept.accept(submission).await {
             Ok(kept) => kept,
             Err(handed_back) => {
@@ -200,6 +228,7 @@ impl Intake {
                 return Err(handed_back);
             }
         };
+        drop(reserved);
         let mut kept = kept.into_iter().map(|kept| match kept {
             Kept::Stored { conflict } => Fate::Stored { conflict },
             Kept::Duplicate => Fate::Duplicate,

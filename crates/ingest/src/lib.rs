@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod http;
 pub mod intake;
 pub mod pseudonym;
+pub mod room;
 pub mod sent;
 #[cfg(test)]
 mod testing;
@@ -22,6 +23,7 @@ pub use counters::Counters;
 pub use grant::Grant;
 pub use intake::{DoorLimits, Intake, Prepared};
 pub use pseudonym::Pseudonymizer;
+pub use room::Share;
 pub use sent::Sent;
 
 /// Events of one request that passed every check, and those that did not.

@@ -12,6 +12,9 @@ use tokio::sync::{Semaphore, watch};
 /// keeper and the doors keep their cores.
 const QUESTIONS_AT_ONCE: usize = 4;
 
+/// Answers all watchers together may have been told last: each is kept to be compared with.
+const TOLD_ANSWERS: usize = 10_000;
+
 /// Shared by the keeper, which alone writes the Model, and by everyone who answers questions.
 pub struct Engine {
     /// All facts. Written only by [`crate::keeper`], in the order of commits, before their senders are answered: an
@@ -29,6 +32,10 @@ pub struct Engine {
     pub closing: watch::Sender<bool>,
     /// Room for questions that are being computed; see [`crate::answers::computing`].
     pub questions: Arc<Semaphore>,
+    /// Room for the one long question among them.
+    pub long_questions: Arc<Semaphore>,
+    /// Room for the answers that watchers were told last, a permit each: what has changed since is found by them.
+    pub told: Arc<Semaphore>,
     clock: fn() -> Timestamp,
 }
 
@@ -53,6 +60,8 @@ impl Engine {
             changed: watch::Sender::new(0),
             closing: watch::Sender::new(false),
             questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            long_questions: Arc::new(Semaphore::new(1)),
+            told: Arc::new(Semaphore::new(TOLD_ANSWERS)),
             clock,
         })
     }

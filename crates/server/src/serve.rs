@@ -1,6 +1,9 @@
 //! Everything in one process: doors, keeper, questions and exporter on one port.
 
+mod activity;
+mod answers;
 mod connections;
+mod peers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +33,7 @@ use crate::health::Health;
 use crate::installation::{OpenError, Writing};
 use crate::{exporter, query};
 pub(crate) use connections::ConnectionLimits;
+pub(crate) use peers::PeerLimits;
 
 /// What the health service speaks of: all, which it calls by no name, and each.
 const SERVICES: [&str; 3] =

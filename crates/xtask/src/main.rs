@@ -27,7 +27,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Formatting, lints, API documentation and structure.
+    /// Formatting, lints, API documentation, structure, and what deny.toml says of dependencies.
     Lint,
     /// Checks what no compiler checks: purity of the model, the direction of dependencies, sizes, decisions.
     Structure,
@@ -58,8 +58,8 @@ enum Task {
     Services(services::Services),
 }
 
-/// How many attacks share the time of their campaign.
-const ATTACKS: u64 = 10;
+/// What reads deny.toml.
+const CARGO_DENY: &str = "0.20.2";
 
 #[derive(Debug, Subcommand)]
 enum Campaign {
@@ -77,9 +77,14 @@ enum Campaign {
     },
     /// Attacks on a real server, beside an honest client.
     Attacks {
-        /// For how long, all of them together.
+        /// For how long, each of them.
         #[arg(long, default_value_t = 10)]
         minutes: u64,
+        /// How many at the same time, each on a server of its own.
+        #[arg(long, default_value_t = 1)]
+        at_once: usize,
+        /// Only those whose names contain one of these.
+        names: Vec<String>,
     },
 }
 
@@ -111,19 +116,13 @@ fn perform(task: Task) -> Result<(), Problem> {
             let workspace = ["--workspace", "--exclude", "milepost-tests"].map(String::from);
             test::cargo_test(&workspace, &[("PROPTEST_CASES", cases.to_string())])
         }
-        Task::Campaign(Campaign::Attacks { minutes }) => {
-            let seconds = minutes * 60 / ATTACKS;
-            run(cargo(&[
-                "test",
-                "--release",
-                "--package",
-                "milepost",
-                "--test",
-                "attacks",
-                "--",
-                "--nocapture",
-            ])
-            .env("MILEPOST_ATTACK_SECONDS", seconds.to_string()))
+        Task::Campaign(Campaign::Attacks { minutes, at_once, names }) => {
+            let attacks =
+                ["test", "--release", "--package", "milepost", "--test", "attacks", "--", "--nocapture"];
+            run(cargo(&attacks)
+                .args(["--test-threads", &at_once.to_string()])
+                .args(names)
+                .env("MILEPOST_ATTACK_SECONDS", (minutes * 60).to_string()))
         }
         Task::Campaign(Campaign::Oracle { seeds }) => {
             let oracle =
@@ -137,7 +136,15 @@ fn lint() -> Result<(), Problem> {
     let format = || run(&mut cargo(&["fmt", "--all", "--check"]));
     let clippy = || run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     let doc = || run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"));
-    all([&structure::check as &dyn Fn() -> _, &format, &clippy, &doc])
+    all([&structure::check as &dyn Fn() -> _, &format, &clippy, &doc, &dependencies])
+}
+
+/// Whether every dependency is one that deny.toml lets in. Asks nothing of the network but, once, for the program itself.
+fn dependencies() -> Result<(), Problem> {
+    let program = needs::cargo_program("cargo-deny", CARGO_DENY)?;
+    let check =
+        ["--offline", "--all-features", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
+    run(std::process::Command::new(program).current_dir(run::checkout()).args(check))
 }
 
 fn generate() -> Result<(), Problem> {

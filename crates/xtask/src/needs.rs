@@ -7,7 +7,7 @@ use std::process::Command;
 
 use milepost_services::{cache, staged, tools};
 
-use crate::run::{Problem, checkout, output, progress, run};
+use crate::run::{Problem, cargo, checkout, output, progress, run};
 
 /// Packages of the client in another language, pinned.
 const PYTHON_REQUIREMENTS: &str = "tests/python/requirements.txt";
@@ -38,6 +38,24 @@ impl Needs {
             .env("MILEPOST_PROMTOOL", &self.promtool)
             .env("MILEPOST_PYTHON", &self.python)
     }
+}
+
+/// A program that cargo builds from crates.io, of exactly this version: kept in the cache.
+pub(crate) fn cargo_program(name: &'static str, version: &str) -> Result<PathBuf, Problem> {
+    let directory = cache()?.join(format!("{name}-{version}"));
+    if !directory.is_dir() {
+        progress(format_args!("building {name} {version}"));
+        let build = |directory: &Path| {
+            let install = ["install", "--quiet", "--locked", "--version", version, "--root"];
+            run(cargo(&install).arg(directory).arg(name))
+        };
+        staged(&directory, build).map_err(|reason| Problem::Unavailable {
+            what: name,
+            reason: reason.to_string(),
+            remedy: format!("let cargo reach crates.io, or try it by hand: cargo install {name}@{version}"),
+        })?;
+    }
+    Ok(directory.join("bin").join(name))
 }
 
 /// A Python with the packages the tests import, made anew when their versions change.

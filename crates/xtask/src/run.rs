@@ -60,10 +60,19 @@ pub(crate) fn all<'a>(
     if problems.is_empty() { Ok(()) } else { Err(Problem::Check(problems.join("\n"))) }
 }
 
+/// What cargo tells this program about its package. A build script that asks for any of it (that of ring does) would run
+/// again, and all that depends on it be built again, each time after cargo was started from a shell.
+const OF_THE_CALLER: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// The cargo that runs this, in the checkout.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if OF_THE_CALLER.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command.current_dir(checkout()).args(arguments);
     command
 }

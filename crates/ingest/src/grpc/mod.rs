@@ -24,7 +24,7 @@ use tonic::{Code, Request, Response, Status};
 use tower::service_fn;
 
 use crate::sent::Sent;
-use crate::{Grant, HandedBack, Intake};
+use crate::{Grant, HandedBack, Intake, Share};
 use raw::{BatchCodec, Layout, RawBatch};
 
 /// The service. Streams end, their taken batches answered, once `closing` becomes true.
@@ -56,9 +56,15 @@ impl IngestService {
             }
             "/milepost.v1.IngestService/PublishStream" => {
                 let codec = BatchCodec::<pb::PublishStreamResponse>::new(Layout::STREAM, events);
+                let share = Share::of(request.extensions());
                 let publish = service_fn(move |request: Request<tonic::Streaming<RawBatch>>| {
                     let (intake, closing) = (Arc::clone(&self.intake), self.closing.clone());
-                    let answers = stream::answers(intake, grant.clone(), request.into_inner(), closing);
+                    let answers = stream::answers(
+                        intake,
+                        (grant.clone(), share.clone()),
+                        request.into_inner(),
+                        closing,
+                    );
                     std::future::ready(Ok(Response::new(answers)))
                 });
                 Grpc::new(codec).apply_max_message_size_config(most, None).streaming(publish, request).await
@@ -117,12 +123,12 @@ async fn take(
     events: Vec<Bytes>,
 ) -> Result<Vec<pb::EventResult>, HandedBack> {
     let bytes = events.iter().map(Bytes::len).sum();
-    let prepared = intake
+    let (prepared, reserved) = intake
         .off_workers(bytes, move |intake| {
             intake.prepare_granted(&grant, Door::Grpc, events.iter().map(|event| Sent::Protobuf(event)))
         })
         .await?;
-    Ok(intake.submit(prepared).await?.into_iter().map(result).collect())
+    Ok(intake.submit(prepared.within(reserved)).await?.into_iter().map(result).collect())
 }
 
 fn result(fate: Fate) -> pb::EventResult {

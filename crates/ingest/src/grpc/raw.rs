@@ -13,6 +13,9 @@ use prost::encoding::{DecodeContext, bytes as field_bytes, decode_key, skip_fiel
 use tonic::Status;
 use tonic::codec::{Codec as CodecOf, DecodeBuf, Decoder};
 
+/// What gRPC puts before each message: whether it is packed, and its length.
+const MESSAGE_PREFIX: usize = 5;
+
 /// A batch, not yet read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct RawBatch {
@@ -22,6 +25,8 @@ pub(super) struct RawBatch {
     pub(super) events: Vec<Bytes>,
     /// How many events there are.
     pub(super) count: usize,
+    /// Its bytes on the wire, with what gRPC puts before each message.
+    pub(super) bytes: usize,
 }
 
 /// Where a request has its fields.
@@ -41,7 +46,7 @@ impl Layout {
 impl RawBatch {
     /// Reads a request; of its events, the first `most` are kept.
     fn read(mut message: Bytes, layout: Layout, most: usize) -> Result<Self, DecodeError> {
-        let mut batch = Self::default();
+        let mut batch = Self { bytes: MESSAGE_PREFIX + message.len(), ..Self::default() };
         while message.has_remaining() {
             let (tag, wire) = decode_key(&mut message)?;
             let context = DecodeContext::default();
@@ -128,11 +133,15 @@ mod tests {
         let bytes = Bytes::from(event.encode_to_vec());
 
         let request = pb::PublishRequest { events: vec![event.clone(), event.clone()] };
-        let expected = RawBatch { sequence: 0, events: vec![bytes.clone(), bytes.clone()], count: 2 };
+        let events = vec![bytes.clone(), bytes.clone()];
+        let size = MESSAGE_PREFIX + request.encoded_len();
+        let expected = RawBatch { sequence: 0, events, count: 2, bytes: size };
         assert_eq!(read(&request, Layout::PUBLISH), expected);
 
         let batch = pb::PublishStreamRequest { sequence: 7, events: vec![event] };
-        assert_eq!(read(&batch, Layout::STREAM), RawBatch { sequence: 7, events: vec![bytes], count: 1 });
+        let size = MESSAGE_PREFIX + batch.encoded_len();
+        let expected = RawBatch { sequence: 7, events: vec![bytes], count: 1, bytes: size };
+        assert_eq!(read(&batch, Layout::STREAM), expected);
     }
 
     #[test]

@@ -13,13 +13,13 @@ use tonic::Status;
 
 use super::raw::RawBatch;
 use super::{check_size, refused, take};
-use crate::{Grant, Intake};
+use crate::{Grant, Intake, Share};
 
 /// The answers to the batches of a stream. At most the configured number of batches is unanswered; no further one is
-/// read meanwhile, so that flow control holds up the sender.
+/// read meanwhile, so that flow control holds up the sender. An answered batch gives back its part of the share.
 pub(super) fn answers(
     intake: Arc<Intake>,
-    grant: Grant,
+    (grant, share): (Grant, Option<Share>),
     batches: impl Stream<Item = Result<RawBatch, Status>> + Send + 'static,
     mut closing: watch::Receiver<bool>,
 ) -> BoxStream<'static, Result<pb::PublishStreamResponse, Status>> {
@@ -35,12 +35,22 @@ pub(super) fn answers(
     batches
         .take_until(close)
         .map(move |batch| match batch {
-            Ok(batch) => answer(Arc::clone(&intake), grant.clone(), batch).map(Ok).left_future(),
+            Ok(batch) => {
+                let (bytes, share) = (batch.bytes, share.clone());
+                let answered = answer(Arc::clone(&intake), grant.clone(), batch);
+                answered.inspect(move |_| give_back(share.as_ref(), bytes)).map(Ok).left_future()
+            }
             Err(status) => std::future::ready(Err(status)).right_future(),
         })
         .buffered(unanswered)
         .chain(farewell)
         .boxed()
+}
+
+fn give_back(share: Option<&Share>, bytes: usize) {
+    if let Some(share) = share {
+        share.give_back(bytes);
+    }
 }
 
 async fn answer(intake: Arc<Intake>, grant: Grant, batch: RawBatch) -> pb::PublishStreamResponse {

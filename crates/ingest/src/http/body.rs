@@ -40,9 +40,9 @@ impl Encoding {
         }
     }
 
-    /// How many bytes there may be to decode: of a packed body nobody knows.
-    pub(super) fn size_once_decoded(self, body: &Bytes) -> usize {
-        if self == Self::Plain { body.len() } else { usize::MAX }
+    /// How many bytes there may be to decode, where at most `most` are: of a packed body nobody knows.
+    pub(super) fn most_once_decoded(self, body: &Bytes, most: usize) -> usize {
+        if self == Self::Plain { body.len() } else { most }
     }
 
     /// Unpacks a body, to at most `most` bytes: a few packed bytes may stand for any number of others.

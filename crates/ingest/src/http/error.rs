@@ -4,8 +4,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::form::ACCEPTED;
 use crate::HandedBack;
+
+/// Content types that are taken.
+pub(super) const ACCEPTED: [&str; 4] = [
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
+    "application/json",
+    "application/x-ndjson",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {

@@ -9,15 +9,7 @@ use serde_json::value::RawValue;
 use super::error::Error;
 use crate::sent::Sent;
 
-/// Content types that are taken.
-pub(super) const ACCEPTED: [&str; 4] = [
-    "application/cloudevents+json",
-    "application/cloudevents-batch+json",
-    "application/json",
-    "application/x-ndjson",
-];
-
-/// See [`ACCEPTED`].
+/// See [`ACCEPTED`](super::error::ACCEPTED).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One event, or an array of them.

@@ -55,10 +55,10 @@ async fn take(
     let form = Form::of(headers)?;
     let encoding = Encoding::of(headers)?;
     let body = body::read(body, intake.limits().body_bytes).await?;
-    let size = encoding.size_once_decoded(&body);
-    let prepared =
-        intake.off_workers(size, move |intake| prepare(intake, &grant, &form, encoding, body)).await??;
-    Ok(intake.submit(prepared).await?)
+    let size = encoding.most_once_decoded(&body, intake.limits().body_bytes);
+    let (prepared, reserved) =
+        intake.off_workers(size, move |intake| prepare(intake, &grant, &form, encoding, body)).await?;
+    Ok(intake.submit(prepared?.within(reserved)).await?)
 }
 
 fn prepare(

@@ -181,7 +181,7 @@ async fn requests_that_are_no_events_are_refused_as_a_whole() {
     }
     let (_, answer) = door(limits).post("text/plain", "").await;
     let message = answer["error"]["message"].as_str().unwrap();
-    assert!(form::ACCEPTED.iter().all(|accepted| message.contains(accepted)), "{message}");
+    assert!(error::ACCEPTED.iter().all(|accepted| message.contains(accepted)), "{message}");
 }
 
 #[tokio::test]

@@ -160,3 +160,26 @@ async fn hanging_up_does_not_stop_the_counting() {
     }
     assert_eq!(counters.read(Door::Http).stored, 1);
 }
+
+#[tokio::test]
+async fn large_requests_have_room_from_before_they_are_unpacked_until_they_are_kept() {
+    use futures::FutureExt as _;
+
+    const ROOM: usize = 1_000_000;
+    let recorder = Recorder::new();
+    let (intake, _) = intake(&recorder, DoorLimits { decoded_bytes: ROOM, ..DoorLimits::default() });
+    let text = used("1").to_string();
+    let size = text.len();
+    let work = move |intake: &Intake| intake.prepare(Door::Http, [Sent::Json(text.as_bytes())]);
+    let (prepared, reserved) = intake.off_workers(900_000, work).await.unwrap();
+    assert_eq!(intake.decoded.available_permits(), 100_000);
+    assert!(intake.off_workers(900_000, |_| ()).now_or_never().is_none(), "it waits");
+    assert!(intake.off_workers(1_000, |_| ()).now_or_never().is_some(), "small ones need no room");
+
+    let prepared = prepared.within(reserved);
+    assert_eq!(intake.decoded.available_permits(), ROOM - size, "as much as it turned out to need");
+    intake.submit(prepared).await.unwrap();
+    assert_eq!(intake.decoded.available_permits(), ROOM);
+    // One that is larger than all of it has all of it.
+    assert!(intake.off_workers(usize::MAX, |_| ()).await.is_ok());
+}

@@ -11,8 +11,8 @@ use crate::model::Model;
 use crate::question::{AsOf, Dimension, Question, QuestionError, Selector};
 use crate::time::Day;
 
-/// At most so many answers to one question: what a process can hold many times over, and more than anyone reads.
-const MAX_ANSWERS: usize = 100_000;
+/// At most so many answers to one question: more than anyone reads. Each takes about a kilobyte.
+const MAX_ANSWERS: usize = 50_000;
 
 /// The answers as of one moment, by labels.
 pub fn query(

@@ -8,6 +8,9 @@ use super::AskError;
 /// More points than this in one range are refused: thirty years of days.
 const MAX_POINTS: i64 = 11_000;
 
+/// With no more points than these, even the answers about every capability are few.
+const FEW_POINTS: i64 = 10;
+
 /// As of when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
@@ -70,6 +73,13 @@ impl Ask {
         Ok(Self { metric, selector, when: dates.read(now)? })
     }
 
+    /// Whether it may have many answers: those to one such question at a time fill enough memory.
+    pub fn is_long(&self) -> bool {
+        let is_broken_down = self.selector.by.as_deref().is_some_and(|by| by != "capability");
+        is_broken_down
+            || matches!(self.when, When::Range { from, to, step } if points(from, to, step) > FEW_POINTS)
+    }
+
     /// A question as of a day, or as of now if it is empty.
     pub fn moment(metric: &str, selector: Selector, as_of: &str, now: Timestamp) -> Result<Self, AskError> {
         let when = Dates { as_of, ..Dates::default() }.read(now)?;
@@ -117,7 +127,7 @@ impl Dates<'_> {
         let step = if self.step.is_empty() { "1d" } else { self.step };
         let step =
             step.parse().and_then(Span::whole_days).map_err(|e| AskError::bad("step", e.to_string()))?;
-        let points = i64::from(to.number() - from.number()) / i64::from(step) + 1;
+        let points = points(from, to, step);
         if points > MAX_POINTS {
             let message =
                 format!("{points} days are asked for, at most {MAX_POINTS} are answered: take a larger step");
@@ -125,6 +135,11 @@ impl Dates<'_> {
         }
         Ok(When::Range { from, to, step })
     }
+}
+
+/// Days of a range.
+fn points(from: Day, to: Day, step: u32) -> i64 {
+    i64::from(to.number() - from.number()) / i64::from(step.max(1)) + 1
 }
 
 fn find(metric: &str) -> Result<&'static dyn Metric, AskError> {

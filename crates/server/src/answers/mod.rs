@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milepost_model::{Answer, QuestionError, metrics};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use ask::{Ask, Parameters, When};
 pub use explained::{EventRef, Explained, MAX_EVENTS, PageRequest, Unit, explain};
@@ -103,20 +103,43 @@ pub async fn computing<T: Send + 'static>(
     computing_within(Arc::clone(&engine.questions), engine, work).await
 }
 
+/// What a long question has until it goes among the extensions of its response, and with it to whoever counts what waits
+/// to be sent: until then its answers are counted nowhere else.
+#[derive(Debug, Clone)]
+pub struct Long {
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// As [`computing`], for the answers to a question: of the long ones, one after the other.
+pub async fn answering<T: Send + 'static>(
+    engine: Arc<Engine>,
+    ask: Ask,
+    form: impl FnOnce(&Ask, Vec<Answer>) -> Result<T, AskError> + Send + 'static,
+) -> Result<(T, Long), AskError> {
+    let permit = if ask.is_long() { Some(permit(Arc::clone(&engine.long_questions)).await?) } else { None };
+    let long = Long { _permit: permit.map(Arc::new) };
+    // Held by the work: whoever asked may hang up.
+    computing(engine, move |engine| Ok((form(&ask, answer(engine, &ask)?)?, long))).await
+}
+
 /// As [`computing`], with room of its own: what must not wait for the questions of others.
 pub async fn computing_within<T: Send + 'static>(
     room: Arc<Semaphore>,
     engine: Arc<Engine>,
     work: impl FnOnce(&Engine) -> Result<T, AskError> + Send + 'static,
 ) -> Result<T, AskError> {
-    let permit = tokio::time::timeout(PATIENCE, room.acquire_owned()).await.map_err(|_| AskError::Busy)?;
-    let permit = permit.map_err(|closed| AskError::Failed(closed.to_string()))?;
+    let permit = permit(room).await?;
     let computed = tokio::task::spawn_blocking(move || {
         // Held by the work, not by its caller: a caller that goes away does not make room for another.
         let _permit = permit;
         work(&engine)
     });
     computed.await.unwrap_or_else(|panic| Err(AskError::Failed(format!("the computation failed: {panic}"))))
+}
+
+async fn permit(room: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AskError> {
+    let permit = tokio::time::timeout(PATIENCE, room.acquire_owned()).await.map_err(|_| AskError::Busy)?;
+    permit.map_err(|closed| AskError::Failed(closed.to_string()))
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -118,12 +119,48 @@ fn csv_quotes_what_needs_it() {
     assert!(csv.contains("market_share,\"a \"\"b\"\", c\",,,"), "{csv}");
 }
 
+#[test]
+fn more_answers_than_are_given_are_refused_by_the_parameter_that_mends_it() {
+    let used = |n: u32| testing::used("2026-02-20T08:00:00Z", "team-1", &format!("capability-{n}"));
+    let engine = testing::engine_of(&(0..5).map(used).collect::<Vec<_>>());
+    // Five answers a day: ten thousand days have as many as are given.
+    let mut ask = read("market_share", &[("from", "2026-02-27"), ("to", "2026-02-28")]).unwrap();
+    let to: milepost_model::Day = "2026-02-28".parse().unwrap();
+    ask.when = When::Range { from: to.plus(-9_999), to, step: 1 };
+    assert!(answer(&engine, &ask).is_ok());
+    ask.when = When::Range { from: to.plus(-10_000), to, step: 1 };
+    let error = answer(&engine, &ask).unwrap_err();
+    assert_eq!(error.field(), Some("step"), "{error}");
+    assert!(error.message().contains("50005 answers, at most 50000"), "{error}");
+    ask.when = When::Range { from: to.plus(-10_000), to, step: 2 };
+    assert!(answer(&engine, &ask).is_ok(), "as it was told");
+}
+
+#[test]
+fn questions_with_few_answers_do_not_wait_for_those_with_many() {
+    let is_long = |pairs| read("market_share", pairs).unwrap().is_long();
+    assert!(!is_long(&[]));
+    assert!(!is_long(&[("by", "capability")]));
+    assert!(!is_long(&[("from", "2026-02-01"), ("to", "2026-02-10")]));
+    assert!(is_long(&[("from", "2026-02-01"), ("to", "2026-02-11")]));
+    assert!(!is_long(&[("from", "2026-02-01"), ("to", "2026-02-11"), ("step", "2d")]));
+    assert!(is_long(&[("by", "team")]));
+}
+
 /// All units, page by page.
 fn pages(engine: &Arc<Engine>, ask: &Ask, size: u32) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut page = PageRequest { size, token: String::new() };
     loop {
         let explained = explain(engine, ask, &page).unwrap();
+        let about: BTreeSet<_> = explained.units.iter().map(|unit| unit.labels.clone()).collect();
+        let expected: Vec<_> = answer(engine, ask)
+            .unwrap()
+            .into_iter()
+            .filter(|answer| about.contains(&answer.labels))
+            .collect();
+        assert_eq!(explained.answers, expected, "a page has the answers that its units are about");
+        assert_eq!(explained.definition, ask.metric.spec().definition);
         assert!(explained.units.len() <= size as usize);
         units.extend(explained.units);
         if explained.next_page_token.is_empty() {

@@ -49,8 +49,20 @@ pub fn explanation(explained: &Explained) -> Result<String, AskError> {
 
 /// A JSON array with one answer a line, so that lines can be compared and searched.
 fn json(answers: &[Answer]) -> Result<String, serde_json::Error> {
-    let lines: Vec<_> = answers.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    Ok(format!("[{}]\n", lines.join(",\n")))
+    // There may be tens of thousands of them, each about as long as the first: a text that grows by doubling would for a
+    // moment be there twice.
+    let first = answers.first().map(serde_json::to_string).transpose()?;
+    let expected = first.map_or(0, |first| (first.len() + 16) * answers.len());
+    let mut text = String::with_capacity(expected + 8);
+    text.push('[');
+    for (index, answer) in answers.iter().enumerate() {
+        if index > 0 {
+            text.push_str(",\n");
+        }
+        text.push_str(&serde_json::to_string(answer)?);
+    }
+    text.push_str("]\n");
+    Ok(text)
 }
 
 /// Columns: metric, the dimensions of the metric and its horizon if it has several, `as_of`, the value with what belongs

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
 use crate::keeper::{KeeperLimits, NameLimits};
-use crate::serve::ConnectionLimits;
+use crate::serve::{ConnectionLimits, PeerLimits};
 
 pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKey};
@@ -93,6 +93,12 @@ pub struct LimitSettings {
     pub capabilities: usize,
     /// Connections at the same time.
     pub connections: usize,
+    /// The same from one address; this machine's own is not counted.
+    pub connections_per_peer: usize,
+    /// Requests under way at the same time.
+    pub requests: usize,
+    /// The same from one address; this machine's own is not counted.
+    pub requests_per_peer: usize,
     /// From the beginning of a connection to its first request.
     pub connection_start: Span,
     /// Between the requests of a connection.
@@ -101,6 +107,10 @@ pub struct LimitSettings {
     pub request: Span,
     /// Bytes of all bodies under way together.
     pub bodies_bytes: usize,
+    /// Bytes of all large requests that are being prepared or wait to be kept, once decompressed.
+    pub decoded_bytes: usize,
+    /// Bytes of all answers that are not sent yet.
+    pub answers_bytes: usize,
     /// How long requests under way may take to finish when the process is asked to end.
     pub shutdown: Span,
 }
@@ -153,11 +163,16 @@ impl Default for LimitSettings {
             teams: keeper.names.teams,
             services: keeper.names.services,
             capabilities: keeper.names.capabilities,
-            connections: 4_096,
+            connections: 1_024,
+            connections_per_peer: 128,
+            requests: 2_048,
+            requests_per_peer: 512,
             connection_start: Span::from_seconds(10),
             connection_idle: Span::from_seconds(120),
             request: Span::from_seconds(60),
-            bodies_bytes: 256 * 1024 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
+            decoded_bytes: doors.decoded_bytes,
+            answers_bytes: 32 * 1024 * 1024,
             shutdown: Span::from_seconds(10),
         }
     }
@@ -190,6 +205,7 @@ impl LimitSettings {
             batch_events: self.batch_events,
             body_bytes: self.body_bytes,
             stream_batches: self.stream_batches,
+            decoded_bytes: self.decoded_bytes,
         }
     }
 
@@ -197,10 +213,16 @@ impl LimitSettings {
     pub(crate) fn connections(&self) -> ConnectionLimits {
         ConnectionLimits {
             connections: self.connections,
+            peers: PeerLimits {
+                connections: self.connections_per_peer,
+                requests: self.requests,
+                requests_each: self.requests_per_peer,
+            },
             start: Duration::from_secs(self.connection_start.seconds()),
             idle: Duration::from_secs(self.connection_idle.seconds()),
             request: Duration::from_secs(self.request.seconds()),
             bodies: self.bodies_bytes,
+            answers: self.answers_bytes,
         }
     }
 

@@ -8,15 +8,20 @@ use milepost_model::refusal::flaw;
 use super::{LimitSettings, Settings};
 
 /// The smallest numbers that make sense, where that is not 0.
-const LEAST: [(&str, usize); 8] = [
+const LEAST: [(&str, usize); 12] = [
+    // Less than this, and a scrape of a few services finds no room.
+    ("limits.answers_bytes", 1024 * 1024),
     ("limits.batch_events", 1),
     // Less than this, and hardly an event fits in.
     ("limits.body_bytes", 1024),
     ("limits.connections", 1),
+    ("limits.connections_per_peer", 1),
     ("limits.event_bytes", 1),
     ("limits.identity_bytes", 1),
     ("limits.name_bytes", 1),
     ("limits.queue_events", 1),
+    ("limits.requests", 1),
+    ("limits.requests_per_peer", 1),
     ("limits.stream_batches", 1),
 ];
 
@@ -75,13 +80,17 @@ pub(super) fn senseless(settings: &Settings) -> Vec<Senseless> {
 
 fn limits(limits: &LimitSettings, all: &mut Vec<Senseless>) {
     let value = |key: &str| match key {
+        "limits.answers_bytes" => limits.answers_bytes,
         "limits.batch_events" => limits.batch_events,
         "limits.body_bytes" => limits.body_bytes,
         "limits.connections" => limits.connections,
+        "limits.connections_per_peer" => limits.connections_per_peer,
         "limits.event_bytes" => limits.event_bytes,
         "limits.identity_bytes" => limits.identity_bytes,
         "limits.name_bytes" => limits.name_bytes,
         "limits.queue_events" => limits.queue_events as usize,
+        "limits.requests" => limits.requests,
+        "limits.requests_per_peer" => limits.requests_per_peer,
         _ => limits.stream_batches,
     };
     for (key, least) in LEAST {
@@ -96,13 +105,15 @@ fn limits(limits: &LimitSettings, all: &mut Vec<Senseless>) {
             _ => {}
         }
     }
-    let LimitSettings { bodies_bytes, body_bytes, event_bytes, .. } = *limits;
-    if body_bytes > bodies_bytes {
-        let message = format!(
-            "{bodies_bytes} is less than limits.body_bytes, {body_bytes}: a body has to fit into the room of all"
-        );
-        let beside = Some("limits.body_bytes");
-        all.push(Senseless { beside, ..Senseless::at("limits.bodies_bytes", message) });
+    let LimitSettings { bodies_bytes, decoded_bytes, body_bytes, event_bytes, .. } = *limits;
+    for (key, room) in [("limits.bodies_bytes", bodies_bytes), ("limits.decoded_bytes", decoded_bytes)] {
+        if body_bytes > room {
+            let message = format!(
+                "{room} is less than limits.body_bytes, {body_bytes}: a body has to fit into the room of all"
+            );
+            let beside = Some("limits.body_bytes");
+            all.push(Senseless { beside, ..Senseless::at(key, message) });
+        }
     }
     if event_bytes > body_bytes {
         let message = format!(

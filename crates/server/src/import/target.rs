@@ -91,10 +91,10 @@ async fn keep(intake: &Arc<Intake>, batch: &Arc<Batch>) -> Result<Outcome, Impor
 
 async fn keep_once(intake: &Arc<Intake>, batch: Arc<Batch>) -> Result<Vec<Fate>, HandedBack> {
     let bytes = batch.text.len();
-    let prepared = intake
+    let (prepared, reserved) = intake
         .off_workers(bytes, move |intake| intake.prepare(Door::Import, batch.events().map(Sent::Json)))
         .await?;
-    intake.submit(prepared).await
+    intake.submit(prepared.within(reserved)).await
 }
 
 /// What the HTTP door answers.

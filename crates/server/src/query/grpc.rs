@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use milepost_model::{Timestamp, metrics};
+use milepost_model::{Answer, Timestamp, metrics};
 use milepost_wire::pb::metrics_service_server::{MetricsService, MetricsServiceServer};
 use milepost_wire::{pb, proto};
 use tonic::metadata::AsciiMetadataValue;
@@ -36,9 +36,13 @@ pub struct Metrics {
 
 impl Metrics {
     async fn answer(&self, ask: Ask) -> Result<Response<pb::QueryResponse>, Status> {
-        let answers =
-            answers::computing(self.engine.clone(), move |engine| answers::answer(engine, &ask)).await?;
-        Ok(self.with_digest(pb::QueryResponse { answers: answers.iter().map(proto::answer).collect() }))
+        let encode = |_: &Ask, answers: Vec<Answer>| {
+            Ok(answers.into_iter().map(|answer| proto::answer(&answer)).collect())
+        };
+        let (answers, long) = answers::answering(self.engine.clone(), ask, encode).await?;
+        let mut response = self.with_digest(pb::QueryResponse { answers });
+        response.extensions_mut().insert(long);
+        Ok(response)
     }
 
     fn with_digest<T>(&self, message: T) -> Response<T> {

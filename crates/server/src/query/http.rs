@@ -12,12 +12,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{Extensions, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use milepost_model::metrics::{self, Spec};
 use serde_json::{Value, json};
 
@@ -60,11 +60,9 @@ async fn query(
     let mut parameters = read(asked)?;
     let format = take(&mut parameters, "format").map_or(Ok(Format::default()), |text| format(&text))?;
     let ask = Ask::read(&name, &parameters, engine.now())?;
-    let body = answers::computing(engine, move |engine| {
-        text::write(format, ask.metric.spec(), &answers::answer(engine, &ask)?)
-    })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, format.content_type())], body).into_response())
+    let write = move |ask: &Ask, answers: Vec<_>| text::write(format, ask.metric.spec(), &answers);
+    let (body, long) = answers::answering(engine, ask, write).await?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], Extension(long), body).into_response())
 }
 
 async fn explain(

@@ -2,7 +2,7 @@
 //!
 //! A watch is pulled by its reader, and computes only when it is: between two pulls any number of commits is one step,
 //! from what the reader was told last to what is true now. So a slow reader gets the latest state, never a backlog, and
-//! costs nothing while it does not read.
+//! costs nothing while it does not read but the memory of what it was told last, which is bounded for all of them together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::Stream;
 use milepost_model::answer::Labels;
 use milepost_model::{Answer, AsOf};
-use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use crate::answers::{self, Ask, AskError, When};
 use crate::engine::Engine;
@@ -22,6 +22,12 @@ const TICK: Duration = Duration::from_secs(60);
 
 /// After a commit, the commits that follow at its heels are waited for: a burst costs one computation.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// Answers of one watch: it is told what changes among them, which nobody follows among more.
+const MAX_ANSWERS: usize = 5_000;
+
+/// Between two computations, a watch rests so many times as long as the first of them took.
+const REST: u32 = 4;
 
 /// What a watcher is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +50,8 @@ pub fn watch(
         engine,
         asks,
         told: Told::default(),
+        room: None,
+        rest: SETTLE,
     };
     futures::stream::unfold(Some(watcher), async |watcher| {
         let mut watcher = watcher?;
@@ -61,6 +69,10 @@ struct Watcher {
     closing: watch::Receiver<bool>,
     tick: Interval,
     told: Told,
+    /// For the answers it was told last.
+    room: Option<OwnedSemaphorePermit>,
+    /// From a commit until it is looked at what it has changed.
+    rest: Duration,
 }
 
 impl Watcher {
@@ -72,8 +84,14 @@ impl Watcher {
             }
             // Marked as seen before it is looked at: a commit during the computation is looked at again.
             self.changed.borrow_and_update();
-            match self.compute().await {
+            let begun = Instant::now();
+            let computed = self.compute().await;
+            self.rest = SETTLE.max(begun.elapsed() * REST);
+            match computed {
                 Ok(answers) => {
+                    if let Err(error) = self.make_room(answers.iter().map(Vec::len).sum()) {
+                        return Some(Err(error));
+                    }
                     if let Some(update) = self.told.update(answers) {
                         return Some(Ok(update));
                     }
@@ -88,21 +106,48 @@ impl Watcher {
         tokio::select! {
             () = closed(&mut self.closing) => false,
             changed = self.changed.changed() => {
-                sleep(SETTLE).await;
+                sleep(self.rest).await;
                 changed.is_ok()
             }
             _ = self.tick.tick() => true,
         }
     }
 
+    /// Room for so many answers, beyond what it has; or none, where others have been told too many.
+    fn make_room(&mut self, answers: usize) -> Result<(), AskError> {
+        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = u32::try_from(answers.saturating_sub(has)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.engine.told).try_acquire_many_owned(missing);
+        let more = more.map_err(|_| AskError::Busy)?;
+        match &mut self.room {
+            Some(room) => room.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+
     async fn compute(&self) -> Result<Vec<Vec<Answer>>, AskError> {
         let asks = self.asks.clone();
         answers::computing(self.engine.clone(), move |engine| {
             let now = When::Moment(AsOf::Instant(engine.now()));
-            asks.into_iter().map(|ask| answers::answer(engine, &Ask { when: now, ..ask })).collect()
+            let mut count = 0;
+            asks.into_iter()
+                .map(|ask| {
+                    let answers = answers::answer(engine, &Ask { when: now, ..ask })?;
+                    count += answers.len();
+                    if count > MAX_ANSWERS { Err(too_many()) } else { Ok(answers) }
+                })
+                .collect()
         })
         .await
     }
+}
+
+fn too_many() -> AskError {
+    AskError::bad(
+        "selectors",
+        format!("they have more than {MAX_ANSWERS} answers together: name some of them"),
+    )
 }
 
 /// Waits until the server closes, or is gone.
@@ -111,7 +156,7 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 }
 
 fn ticks() -> Interval {
-    let mut ticks = interval_at(tokio::time::Instant::now() + TICK, TICK);
+    let mut ticks = interval_at(Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

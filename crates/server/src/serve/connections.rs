@@ -4,29 +4,30 @@
 //!
 //! 1. **A connection that asks nothing is closed**: soon if it never did, later if it did before. What is under way is
 //!    never cut short by that.
-//! 2. **A request is answered within a bounded time**, however slowly its body comes. Only the streams of the contract
-//!    live longer.
-//! 3. **Bodies under way take a bounded memory together.** Who finds no room is not read from until there is some.
+//! 2. **A request is answered within a bounded time**, however slowly its body comes, and its answer read within the same.
+//!    Only the streams of the contract live longer; each of their batches and answers is bounded so.
+//! 3. **Bodies under way take a bounded memory together.** Who finds no room is not read from until there is some. So do
+//!    answers that are not read yet; one that finds no room is dropped, and its asker told to come again.
+//! 4. **No peer takes all there is**, as [`super::peers`] counts. Where all connections are taken, the one that has been
+//!    silent for longest makes room for the next.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use futures::StreamExt as _;
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use parking_lot::Mutex;
+use milepost_ingest::Share;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -34,6 +35,9 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Status;
 use tower::ServiceExt as _;
 
+use super::activity::{Activity, Duty, Silent};
+use super::answers::{Answer, Lender};
+use super::peers::{PeerLimits, Peers, Seat};
 use crate::guard::Guard;
 
 /// Streams of one HTTP/2 connection.
@@ -48,11 +52,11 @@ const HEADER_BYTES: u32 = 16 * 1024;
 const HEADERS: usize = 100;
 /// Bytes of an HTTP/1 connection that wait to be read. Headers must fit.
 const HTTP1_BUFFER: usize = 64 * 1024;
-/// Bytes a peer may send ahead of what is read, on one stream and on all of a connection. The latter is also what h2 allows
-/// small frames by: it takes a peer that sends more of them than half of it pays for as hostile, and a stream of small
-/// batches is none.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Bytes a peer may send ahead of what is read, on one stream and on all of a connection: memory that no other bound
+/// counts. Half of the latter is also what h2 lets frames of less than 256 bytes cost that are not read yet, before it
+/// takes their sender for hostile; a stream of batches of one small event each, its window full, stays below.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// Bytes of one frame.
 const FRAME_BYTES: u32 = 16 * 1024;
 /// Bytes of the answers of one stream that wait to be sent.
@@ -63,15 +67,21 @@ const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// A peer that is told that its connection ends has so long to agree.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Bytes of each body that need no room: who sends a few events is not kept waiting by who sends many.
-const FREE_BYTES: usize = 64 * 1024;
+const FREE_BYTES: usize = 16 * 1024;
 /// After an error in accepting, such as no file being left, it is tried again.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// While all connections are taken, another silent one is looked for so often.
+const ROOM_AGAIN: Duration = Duration::from_millis(20);
+/// A connection that makes room for another has so long to say goodbye.
+const QUICK_FAREWELL: Duration = Duration::from_millis(50);
 
 /// What may be configured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionLimits {
-    /// Connections at the same time; further ones wait in the queue of the operating system.
+    /// Connections at the same time. For further ones silent ones are closed; without any they wait.
     pub(crate) connections: usize,
+    /// What one address may have of everything.
+    pub(crate) peers: PeerLimits,
     /// From the beginning of a connection, TLS included, to the end of the headers of its first request.
     pub(crate) start: Duration,
     /// Between requests.
@@ -80,6 +90,17 @@ pub(crate) struct ConnectionLimits {
     pub(crate) request: Duration,
     /// Bytes of all bodies under way.
     pub(crate) bodies: usize,
+    /// Bytes of all answers that are not sent yet.
+    pub(crate) answers: usize,
+}
+
+/// What all connections of a listener have together.
+struct Common {
+    router: Router,
+    limits: ConnectionLimits,
+    bodies: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    silent: Silent,
 }
 
 /// Serves connections until `closing` becomes true and all of them have ended.
@@ -90,35 +111,57 @@ pub(super) async fn serve(
     limits: ConnectionLimits,
     mut closing: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(limits.connections));
-    let bodies = Arc::new(Semaphore::new(limits.bodies.min(Semaphore::MAX_PERMITS)));
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let peers = Peers::new(limits.peers);
+    let common = Arc::new(Common {
+        router,
+        limits,
+        bodies: room(limits.bodies),
+        answers: room(limits.answers),
+        silent: Silent::default(),
+    });
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = closed(&mut closing) => break,
             Some(_) = open.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, permit) = match accepted {
-            Ok(accepted) => accepted,
+        let (stream, seat) = match accepted {
+            Ok((stream, address)) => match peers.seat(address.ip()) {
+                Some(seat) => (stream, seat),
+                // Closed at once: its peer has more than enough.
+                None => continue,
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };
-        let peer =
-            Peer { router: router.clone(), bodies: Arc::clone(&bodies), limits, activity: Activity::new() };
+        let place = tokio::select! {
+            biased;
+            () = closed(&mut closing) => break,
+            place = place(&places, &common.silent) => place,
+        };
+        // A matter of speed alone.
+        let _ = stream.set_nodelay(true);
+        let activity = Activity::new(common.silent.clone());
+        let connection = Connection { common: Arc::clone(&common), seat: Arc::new(seat), activity };
         let (acceptor, closing) = (guard.acceptor(), closing.clone());
         open.spawn(async move {
-            let _permit = permit;
+            let _place = place;
             match acceptor {
-                None => peer.serve(stream, closing).await,
+                None => connection.serve(stream, closing).await,
                 Some(config) => {
-                    let handshake = TlsAcceptor::from(config).accept(stream);
-                    if let Ok(Ok(stream)) = timeout(limits.start, handshake).await {
-                        peer.serve(stream, closing).await;
+                    let handshake = timeout(limits.start, TlsAcceptor::from(config).accept(stream));
+                    let shaken = tokio::select! {
+                        shaken = handshake => shaken,
+                        () = connection.activity.gives_way() => return,
+                    };
+                    if let Ok(Ok(stream)) = shaken {
+                        connection.serve(stream, closing).await;
                     }
                 }
             }
@@ -128,60 +171,61 @@ pub(super) async fn serve(
     while open.join_next().await.is_some() {}
 }
 
+fn room(bytes: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
+}
+
 async fn closed(closing: &mut watch::Receiver<bool>) {
     // An error means that nobody is left who could say so, or who is served.
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // A matter of speed alone.
-    let _ = stream.set_nodelay(true);
-    Ok((stream, permit))
+/// Waits for a place for a connection, and has silent ones make room as long as there is none.
+async fn place(places: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    loop {
+        silent.end_longest();
+        if let Ok(place) = timeout(ROOM_AGAIN, Arc::clone(places).acquire_owned()).await {
+            // None were a semaphore that is closed, which nobody does.
+            return place.ok();
+        }
+    }
 }
 
 /// One connection.
-struct Peer {
-    router: Router,
-    bodies: Arc<Semaphore>,
-    limits: ConnectionLimits,
+struct Connection {
+    common: Arc<Common>,
+    seat: Arc<Seat>,
     activity: Activity,
 }
 
-impl Peer {
+impl Connection {
     async fn serve<S>(self, stream: S, mut closing: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { router, bodies, limits, activity } = self;
-        let busy = activity.clone();
+        let (limits, activity) = (self.common.limits, self.activity.clone());
+        let asked = Arc::new(self);
         let service = service_fn(move |request: Request<Incoming>| {
-            let under_way = busy.begin();
-            let (router, bodies) = (router.clone(), Arc::clone(&bodies));
-            async move {
-                let response = answer(router, request, bodies, limits.request).await;
-                Ok::<_, Infallible>(response.map(|body| Held { body, _under_way: under_way }))
-            }
+            let asked = Arc::clone(&asked);
+            async move { Ok::<_, Infallible>(asked.answer(request).await) }
         });
         let builder = builder(limits);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
+        let farewell = tokio::select! {
             // What a peer does wrong is its own affair.
             _ = connection.as_mut() => return,
-            () = activity.ceases(limits.start, limits.idle) => {
-                connection.as_mut().graceful_shutdown();
-                let _ = timeout(FAREWELL, connection).await;
-                return;
-            }
-            () = closed(&mut closing) => {}
-        }
+            () = activity.overdue().passes(limits.request) => return,
+            () = activity.gives_way() => QUICK_FAREWELL,
+            () = activity.ceases(limits.start, limits.idle) => FAREWELL,
+            () = closed(&mut closing) => Duration::MAX,
+        };
         connection.as_mut().graceful_shutdown();
         tokio::select! {
-            _ = connection.as_mut() => {}
+            _ = timeout(farewell, connection.as_mut()) => {}
+            () = activity.overdue().passes(limits.request) => {}
             () = activity.ceases(FAREWELL, FAREWELL) => {}
         }
     }
@@ -214,65 +258,56 @@ fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn answer(
-    router: Router,
-    request: Request<Incoming>,
-    bodies: Arc<Semaphore>,
-    most: Duration,
-) -> Response<Body> {
-    let is_grpc = is_grpc(&request);
-    // Its batches come one after the other and are counted where they wait.
-    let is_stream = request.uri().path().ends_with("/PublishStream");
-    let taken = Room::default();
-    let request = request.map(|body| {
-        let body = Body::new(body);
-        if is_stream { body } else { metered(body, bodies, Room::clone(&taken)) }
-    });
-    let response = timeout(most, router.oneshot(request)).await;
-    // The room of the body is given back only here: until now it may have been kept.
-    drop(taken);
-    match response {
-        Ok(Ok(response)) => response,
-        Err(_) => too_slow(is_grpc, most),
-    }
-}
-
-/// What one body takes of the room of all.
-type Room = Arc<Mutex<Taken>>;
-
-#[derive(Default)]
-struct Taken {
-    read: usize,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Taken {
-    /// Counts bytes that have come. How many of them need room.
-    fn read(&mut self, bytes: usize) -> usize {
-        let before = self.read.saturating_sub(FREE_BYTES);
-        self.read += bytes;
-        self.read.saturating_sub(FREE_BYTES) - before
+impl Connection {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        let is_grpc = is_grpc(&request);
+        let Some(ticket) = self.seat.ticket() else {
+            return Answer::short(busy(is_grpc), None);
+        };
+        let under_way = Arc::new(self.activity.begin(ticket));
+        let lender = Lender {
+            room: Arc::clone(&self.common.answers),
+            most: self.common.limits.answers,
+            overdue: self.activity.overdue().clone(),
+            under_way: Arc::clone(&under_way),
+            is_grpc,
+        };
+        let response = self.ask(request, is_grpc).await;
+        match Answer::of(response, lender).await {
+            Ok(answer) => answer,
+            Err(lender) => Answer::short(busy(is_grpc), Some(lender)),
+        }
     }
 
-    fn take(&mut self, permit: OwnedSemaphorePermit) {
-        match &mut self.permit {
-            Some(all) => all.merge(permit),
-            none => *none = Some(permit),
+    async fn ask(&self, request: Request<Incoming>, is_grpc: bool) -> Response<Body> {
+        let is_stream = request.uri().path().ends_with("/PublishStream");
+        let share = Share::new(Arc::clone(&self.common.bodies), FREE_BYTES);
+        let duty = is_stream.then(|| self.activity.overdue().to_finish(share.clone()));
+        let mut request = request.map(|body| metered(Body::new(body), share.clone(), duty));
+        if is_stream {
+            // Its door gives back what each batch has taken: a stream is answered before it has ended.
+            request.extensions_mut().insert(share.clone());
+        }
+        let most = self.common.limits.request;
+        let response = timeout(most, self.common.router.clone().oneshot(request)).await;
+        // The room of the body is given back only here: until now it may have been kept.
+        drop(share);
+        match response {
+            Ok(Ok(response)) => response,
+            Err(_) => too_slow(is_grpc, most),
         }
     }
 }
 
 /// A body that is read no faster than there is room for what has been read.
-fn metered(body: Body, room: Arc<Semaphore>, taken: Room) -> Body {
+///
+/// A stream has a duty beside it: each of its batches has to come to its end.
+fn metered(body: Body, share: Share, duty: Option<Duty>) -> Body {
     Body::from_stream(body.into_data_stream().then(move |chunk| {
-        let (room, taken) = (Arc::clone(&room), Room::clone(&taken));
+        let _for_as_long = &duty;
+        let share = share.clone();
         async move {
-            let bytes = taken.lock().read(chunk.as_ref().map_or(0, Bytes::len));
-            if bytes > 0
-                && let Ok(permit) = room.acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX)).await
-            {
-                taken.lock().take(permit);
-            }
+            share.take(chunk.as_ref().map_or(0, Bytes::len)).await;
             chunk
         }
     }))
@@ -297,68 +332,15 @@ fn too_slow(is_grpc: bool, most: Duration) -> Response<Body> {
     (StatusCode::REQUEST_TIMEOUT, close, axum::Json(body)).into_response()
 }
 
-/// Whether a connection has requests under way, and whether it ever had any.
-#[derive(Clone)]
-struct Activity(Arc<watch::Sender<(usize, bool)>>);
-
-impl Activity {
-    fn new() -> Self {
-        Self(Arc::new(watch::Sender::new((0, false))))
+/// What is told to who asks for more at once than there is room for.
+fn busy(is_grpc: bool) -> Response<Body> {
+    const AGAIN: (HeaderName, HeaderValue) = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+    let message = "too much is under way; come again later";
+    if is_grpc {
+        let mut response = Status::resource_exhausted(message).into_http();
+        response.headers_mut().extend([AGAIN]);
+        return response;
     }
-
-    /// A request begins; it ends when what this returns is dropped.
-    fn begin(&self) -> UnderWay {
-        self.0.send_modify(|(under_way, ever)| (*under_way, *ever) = (*under_way + 1, true));
-        UnderWay(self.clone())
-    }
-
-    /// Waits until nothing has been under way for `start`, or for `idle` if something was before.
-    async fn ceases(&self, start: Duration, idle: Duration) {
-        let mut state = self.0.subscribe();
-        loop {
-            let (under_way, ever) = *state.borrow_and_update();
-            let patience = match (under_way, ever) {
-                (0, false) => start,
-                (0, true) => idle,
-                _ => Duration::MAX,
-            };
-            if timeout(patience, state.changed()).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-struct UnderWay(Activity);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|(under_way, _)| *under_way -= 1);
-    }
-}
-
-/// The body of an answer: its request is under way until all of it is sent.
-struct Held {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let body = serde_json::json!({"error": {"reason": "busy", "field": "", "message": message}});
+    (StatusCode::SERVICE_UNAVAILABLE, [AGAIN], axum::Json(body)).into_response()
 }

@@ -179,4 +179,6 @@ async fn reflection_and_health_know_every_service() {
     running.shutdown().await;
 }
 
+#[cfg(target_os = "linux")]
+mod bounded;
 mod guarded;

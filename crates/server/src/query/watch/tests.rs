@@ -73,6 +73,31 @@ async fn an_answer_that_is_no_longer_given_makes_a_new_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watchers_share_the_room_for_what_they_were_told() {
+    let engine = testing::engine();
+    let room = u32::try_from(engine.told.available_permits()).unwrap();
+    engine.told.try_acquire_many(room - 3).unwrap().forget();
+    let mut first = watched(&engine);
+    first.next().await.unwrap().unwrap();
+    assert_eq!(engine.told.available_permits(), 1);
+    assert_eq!(watched(&engine).next().await.unwrap(), Err(AskError::Busy));
+    commit(&engine, "team-4", "ci");
+    assert!(first.next().await.unwrap().is_ok(), "as many answers as before need no more room");
+    drop(first);
+    assert!(watched(&engine).next().await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_too_much_is_told_what_to_do() {
+    let uses: Vec<_> =
+        (0..60).map(|n| testing::used("2026-02-25T08:00:00Z", "team-1", &format!("c{n}"))).collect();
+    let engine = testing::engine_of(&uses);
+    let ask = Ask::moment("market_share", Selector::default(), "", engine.now()).unwrap();
+    let mut updates = watch(engine, vec![ask; 100]).boxed();
+    assert_eq!(updates.next().await.unwrap().unwrap_err().field(), Some("selectors"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_ends_when_the_server_does() {
     let engine = testing::engine();
     let mut updates = watched(&engine);

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use milepost_model::Timestamp;
 use milepost_wire::pb::event_result::Fate;
 use milepost_wire::pb::metrics_service_client::MetricsServiceClient;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tempfile::TempDir;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
@@ -139,6 +140,8 @@ async fn metrics_move_to_a_listener_of_their_own() {
     running.shutdown().await;
 }
 
+type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
 /// Certificates of a test.
 struct Authority {
     directory: TempDir,
@@ -176,17 +179,35 @@ impl Authority {
         settings
     }
 
+    /// A certificate that a client shows, and its key.
+    fn identity(&self) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+    }
+
     /// A client that speaks these protocols; gives what was agreed and the certificate seen.
     async fn handshake(&self, addr: SocketAddr, protocols: &[&[u8]]) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+        self.handshake_as(None, addr, protocols).await
+    }
+
+    /// The same as who shows a certificate.
+    async fn handshake_as(
+        &self,
+        identity: Option<Identity>,
+        addr: SocketAddr,
+        protocols: &[&[u8]],
+    ) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.path("ca.pem")).unwrap()).unwrap();
         let builder = rustls::ClientConfig::builder_with_provider(guard::tls::provider());
-        let mut config = builder
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+        };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let stream = tokio::net::TcpStream::connect(addr).await?;
         let name = ServerName::try_from("127.0.0.1").unwrap();
@@ -230,14 +251,21 @@ async fn tls_speaks_both_protocols_and_takes_new_certificates() {
 }
 
 #[tokio::test]
-async fn clients_without_the_certificate_that_is_asked_for_are_turned_away() {
+async fn clients_show_the_certificate_that_is_asked_for_or_are_turned_away() {
     let authority = Authority::new();
     let directory = tempfile::tempdir().unwrap();
     authority.certify();
     let mut settings = authority.settings(&directory);
     settings.tls.client_ca = Some(authority.path("ca.pem"));
     let running = start(settings).await.unwrap();
-    assert!(authority.handshake(running.addr, &[b"http/1.1"]).await.is_err());
+    let addr = running.addr;
+    assert!(authority.handshake(addr, &[b"http/1.1"]).await.is_err());
+    let stranger = Authority::new().identity();
+    assert!(authority.handshake_as(Some(stranger), addr, &[b"http/1.1"]).await.is_err());
+    for protocol in [&b"http/1.1"[..], b"h2"] {
+        let known = authority.identity();
+        assert_eq!(authority.handshake_as(Some(known), addr, &[protocol]).await.unwrap().0, protocol);
+    }
     running.shutdown().await;
 }
 
