@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{Problem, checkout, output, progress, run};
+use crate::run::{Problem, cargo, checkout, output, progress, run};
 
 /// Packages of the client in another language, pinned.
 const PYTHON_REQUIREMENTS: &str = "tests/python/requirements.txt";
@@ -46,6 +46,24 @@ fn cache() -> Result<PathBuf, Problem> {
         .ok_or_else(|| Problem::Check("set MILEPOST_CACHE to a directory outside the checkout".into()))?;
     fs::create_dir_all(&directory).map_err(Problem::file(&directory))?;
     fs::canonicalize(&directory).map_err(Problem::file(&directory))
+}
+
+/// A program that cargo builds from crates.io, of exactly this version: kept in the cache.
+pub(crate) fn cargo_program(name: &'static str, version: &str) -> Result<PathBuf, Problem> {
+    let directory = cache()?.join(format!("{name}-{version}"));
+    if !directory.is_dir() {
+        progress(format_args!("building {name} {version}"));
+        let build = |directory: &Path| {
+            let install = ["install", "--quiet", "--locked", "--version", version, "--root"];
+            run(cargo(&install).arg(directory).arg(name))
+        };
+        staged(&directory, build).map_err(|reason| Problem::Unavailable {
+            what: name,
+            reason: reason.to_string(),
+            remedy: format!("let cargo reach crates.io, or try it by hand: cargo install {name}@{version}"),
+        })?;
+    }
+    Ok(directory.join("bin").join(name))
 }
 
 /// Prometheus and promtool: those in the path, else Debian's package, unpacked without installing it.
