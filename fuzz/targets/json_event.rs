@@ -12,8 +12,8 @@ fuzz_target!(|data: &[u8]| {
     let decoded = json::decode(data);
     if let Ok(event) = &decoded {
         hold_laws_of_event(event);
-        let either = cdevents::decode(data).or_else(|_| cloudevents::decode_structured(data));
-        assert_eq!(either.as_ref(), Ok(event));
+        let either = [cdevents::decode(data), cloudevents::decode_structured(data)];
+        assert!(either.contains(&decoded), "{either:?}");
     }
     hold_law_of_scrub(data);
     let Ok(mut value) = serde_json::from_slice::<Value>(data) else { return };
