@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use milepost_ingest::{
-    Accept, Counters, DoorLimits, HandedBack, Intake, Kept, Pseudonymizer, Submission,
-};
+use milepost_ingest::{Accept, Counters, DoorLimits, HandedBack, Intake, Kept, Pseudonymizer, Submission};
 use milepost_model::{EventId, Limits, Payload, Rejected, Sealed};
 use milepost_wire::{json, pb, proto};
 use prost::Message as _;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{hold_laws_of_event, now, persons};
 
@@ -54,8 +53,8 @@ pub fn through<T>(work: impl AsyncFnOnce(Arc<Intake>) -> T) -> (T, Remembered) {
         Arc::new(Memory(Arc::clone(&memory))),
         Arc::new(Counters::default()),
     );
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let worked = runtime.block_on(work(intake));
+    thread_local!(static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().expect("a runtime"));
+    let worked = RUNTIME.with(|runtime| runtime.block_on(work(intake)));
     let remembered = std::mem::take(&mut *memory.lock().unwrap_or_else(PoisonError::into_inner));
     hold_laws(&remembered);
     (worked, remembered)

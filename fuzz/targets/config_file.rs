@@ -40,7 +40,8 @@ fuzz_target!(|data: &str| {
     let digest = read.metrics().digest();
     // A key is never written.
     read.privacy.key = None;
-    let written = toml::to_string(&read).expect("settings can be written");
+    // A variable can say a number that TOML has no room for.
+    let Ok(written) = toml::to_string(&read) else { return };
     let again = settings(&written, &[]).expect("what was written can be read");
     assert_eq!(again, read, "settings read back");
     assert_eq!(again.metrics().digest(), digest);

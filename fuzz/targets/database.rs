@@ -49,7 +49,7 @@ fuzz_target!(|orders: &[u8]| {
         let _ = fs::remove_dir_all(&data);
         fs::create_dir(&data).expect("the scratch takes a directory");
         fs::write(data.join("milepost.db"), &bytes).expect("the scratch takes a file");
-        let _ = sqlite::examine(&data);
+        let _ = sqlite::examine(&data, &mut |_, _| ());
         if let Err(error) = use_it(&data) {
             assert!(!error.to_string().is_empty());
             assert!(bytes != *DATABASE, "what is not damaged can be used: {error}");

@@ -8,11 +8,8 @@ use milepost::engine::Engine;
 use milepost_fuzz::damage::damage;
 use milepost_fuzz::{first_line, installation};
 
-const QUESTIONS: [(&str, &[(&str, &str)]); 3] = [
-    ("market_share", &[]),
-    ("market_share", &[("as_of", "2020-01-01")]),
-    ("time_to_first_deploy", &[]),
-];
+const QUESTIONS: [(&str, &[(&str, &str)]); 3] =
+    [("market_share", &[]), ("market_share", &[("as_of", "2020-01-01")]), ("time_to_first_deploy", &[])];
 
 fn page(engine: &Engine, ask: &Ask, token: &str) -> Result<Explained, AskError> {
     answers::explain(engine, ask, &PageRequest { size: 3, token: token.to_owned() })
@@ -36,7 +33,8 @@ fuzz_target!(|data: &[u8]| {
     let (made_up, orders) = first_line(rest);
     let number = usize::from(question.first().copied().unwrap_or_default().wrapping_sub(b'0'));
     let (metric, parameters) = QUESTIONS[number % QUESTIONS.len()];
-    let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let parameters: Vec<_> =
+        parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let ask = Ask::read(metric, &parameters, engine.now()).expect("a question");
     let first = page(&engine, &ask, "").expect("a first page");
     if let Ok(made_up) = std::str::from_utf8(made_up) {

@@ -25,7 +25,11 @@ fuzz_target!(|data: &str| {
     let engine = installation::engine();
     let Ok(ask) = Ask::read(metric, &parameters(query), engine.now()) else { return };
     let Ok(answered) = answers::answer(&engine, &ask) else { return };
-    assert_eq!(answers::answer(&engine, &ask).as_ref(), Ok(&answered), "the same question has the same answer");
+    assert_eq!(
+        answers::answer(&engine, &ask).as_ref(),
+        Ok(&answered),
+        "the same question has the same answer"
+    );
     let json = text::write(Format::Json, ask.metric.spec(), &answered).expect("an answer can be written");
     let read: Vec<serde_json::Value> = serde_json::from_str(&json).expect("an answer is JSON");
     assert_eq!(read.len(), answered.len());

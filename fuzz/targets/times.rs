@@ -8,8 +8,13 @@ fuzz_target!(|data: &str| {
     if let Ok(instant) = data.parse::<Timestamp>() {
         assert!((Timestamp::MIN..=Timestamp::MAX).contains(&instant));
         assert_eq!(instant.to_string().parse(), Ok(instant));
-        let reference: jiff::Timestamp = data.parse().expect("what is RFC 3339 to us is so to others");
-        assert_eq!(i128::from(instant.micros()), reference.as_nanosecond().div_euclid(1_000));
+        // The other library ends two days earlier, and knows no more than nine digits of a fraction.
+        let digits =
+            data.split('.').nth(1).map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+        if digits <= 9 && instant.micros() <= jiff::Timestamp::MAX.as_microsecond() {
+            let reference: jiff::Timestamp = data.parse().expect("what is RFC 3339 to us is so to others");
+            assert_eq!(i128::from(instant.micros()), reference.as_nanosecond().div_euclid(1_000));
+        }
         let day = instant.day();
         assert!(day.start() <= instant && instant < day.end());
         assert_eq!(day.to_string().parse(), Ok(day));

@@ -20,8 +20,14 @@ const CARGO_FUZZ: &str = "0.13.2";
 /// Longer inputs are not tried; those that the code must refuse for their length alone have tests.
 const LONGEST_INPUT: u32 = 16 * 1024;
 
+/// Targets whose input says how a file is damaged: a little says much.
+const DAMAGING: [&str; 4] = ["backup_file", "database", "identity_run", "page_token"];
+
+/// Of those.
+const LONGEST_DAMAGE: u32 = 256;
+
 /// A single input that takes longer is a finding, in seconds.
-const LONGEST_RUN: u32 = 20;
+const LONGEST_RUN: u32 = 60;
 
 /// What the process of a target may hold, in MB; an input that takes more is a finding.
 const MOST_MEMORY: u32 = 1024;
@@ -135,7 +141,12 @@ impl Fuzzing {
         }
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
         command.arg(format!("-max_total_time={}", time.as_secs().max(1)));
-        command.arg(format!("-max_len={LONGEST_INPUT}")).arg(format!("-timeout={LONGEST_RUN}"));
+        if DAMAGING.contains(&target) {
+            command.arg(format!("-max_len={LONGEST_DAMAGE}")).arg("-len_control=0");
+        } else {
+            command.arg(format!("-max_len={LONGEST_INPUT}"));
+        }
+        command.arg(format!("-timeout={LONGEST_RUN}"));
         command.arg(format!("-rss_limit_mb={MOST_MEMORY}")).args(["-print_final_stats=1", "-verbosity=1"]);
         progress(format_args!("fuzzing {target} for {} s", time.as_secs()));
         let ran =

@@ -104,4 +104,17 @@ mod tests {
         assert!(damaged(Seal::Kept).unwrap_err().contains("damaged"));
         assert_eq!(damaged(Seal::Renewed).unwrap()[0], (0, 1), "a checksum that fits vouches for anything");
     }
+
+    #[test]
+    fn a_footer_that_claims_more_than_there_can_be_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        for claimed in [u64::MAX, u64::MAX / 16, 1 << 60] {
+            let claim = &mut |bytes: &mut Vec<u8>| {
+                let entries = bytes.len() - 28;
+                bytes[entries..entries + 8].copy_from_slice(&claimed.to_le_bytes());
+            };
+            let told = read_damaged_run(directory.path(), &[(1, 1)], Seal::Renewed, claim).unwrap_err();
+            assert!(told.contains("another length"), "{told}");
+        }
+    }
 }
