@@ -1,14 +1,17 @@
 //! Development commands. `.ci/run`, the workflow and people call the same ones, so that every check is written once.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::run::{Problem, all, cargo, run};
 
 mod docs;
+mod fuzz;
 mod r#gen;
 mod instructions;
+mod mutants;
 mod needs;
 mod run;
 mod services;
@@ -31,7 +34,7 @@ enum Task {
     Lint,
     /// Checks what no compiler checks: purity of the model, the direction of dependencies, sizes, decisions.
     Structure,
-    /// All tests and all lints.
+    /// All tests, all lints, and every fuzz target for a short while.
     Ci,
     /// Writes the protobuf code in crates/wire anew.
     Gen,
@@ -50,6 +53,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Every fuzz target for a short while, its seeds first.
+    Fuzz {
+        /// For how long, each.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Only this target.
+        #[arg(long)]
+        target: Option<String>,
+    },
     /// Long runs of what CI runs briefly.
     #[command(subcommand)]
     Campaign(Campaign),
@@ -60,6 +72,9 @@ enum Task {
 
 /// What reads deny.toml.
 const CARGO_DENY: &str = "0.20.2";
+
+/// For how long CI fuzzes each target.
+const IN_CI: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 enum Campaign {
@@ -74,6 +89,26 @@ enum Campaign {
         /// Histories.
         #[arg(long, default_value_t = 1_000)]
         seeds: u32,
+    },
+    /// Every fuzz target, one after another, from where the last campaign ended.
+    Fuzz {
+        /// For how long, each.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+        /// Only this target.
+        #[arg(long)]
+        target: Option<String>,
+        /// With what the code is watched beside its own assertions. `none` builds with any toolchain; `address` needs a
+        /// nightly one.
+        #[arg(long, default_value = "none")]
+        sanitizer: fuzz::Sanitizer,
+    },
+    /// Changes the code of versions, fold and identity in every small way, and fails if a change is not noticed by the tests
+    /// of its crate and not listed in docs/mutants.md.
+    Mutants {
+        /// Only those of this crate, such as `milepost-store`.
+        #[arg(long)]
+        package: Option<String>,
     },
     /// Attacks on a real server, beside an honest client.
     Attacks {
@@ -104,7 +139,7 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Test { arguments } => test::cargo_test(&arguments, &[]),
         Task::Lint => lint(),
         Task::Structure => structure::check(),
-        Task::Ci => all([&test::everything as &dyn Fn() -> _, &lint]),
+        Task::Ci => all([&test::everything as &dyn Fn() -> _, &lint, &|| fuzz::briefly(IN_CI, None)]),
         Task::Gen => generate(),
         Task::Docs => docs::write(),
         Task::Bench { instructions: true, accept, .. } => instructions::check(accept),
@@ -112,6 +147,11 @@ fn perform(task: Task) -> Result<(), Problem> {
             run(cargo(&["bench", "--package", "milepost-benches"]).args(arguments))
         }
         Task::Services(task) => services::perform(&task),
+        Task::Fuzz { seconds, target } => fuzz::briefly(Duration::from_secs(seconds), target.as_deref()),
+        Task::Campaign(Campaign::Fuzz { minutes, target, sanitizer }) => {
+            fuzz::campaign(Duration::from_secs(minutes * 60), target.as_deref(), sanitizer)
+        }
+        Task::Campaign(Campaign::Mutants { package }) => mutants::campaign(package.as_deref()),
         Task::Campaign(Campaign::Properties { cases }) => {
             let workspace = ["--workspace", "--exclude", "milepost-tests"].map(String::from);
             test::cargo_test(&workspace, &[("PROPTEST_CASES", cases.to_string())])

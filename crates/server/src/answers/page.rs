@@ -24,7 +24,8 @@ impl Token {
 
     /// Reads a token that was given out for this question; tells which moment it is about.
     pub(super) fn read(text: &str, ask: &Ask, config_digest: &str) -> Result<(Self, AsOf), AskError> {
-        let token = Self::decode(text).ok_or_else(|| {
+        // Spelled as it was given out: a number has other spellings, too.
+        let token = Self::decode(text).filter(|token| token.encode() == text).ok_or_else(|| {
             AskError::bad("page_token", "is none that was given out; leave it empty for the first page")
         })?;
         let same_moment = match ask.when {

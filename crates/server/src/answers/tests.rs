@@ -211,6 +211,20 @@ fn a_page_is_of_the_question_it_was_given_for() {
     }
 }
 
+/// A token is opaque: what was not given out, letter for letter, is none, even where it would be read as the same number.
+#[test]
+fn a_page_token_has_one_spelling() {
+    let engine = testing::engine();
+    let ask = read("market_share", &[]).unwrap();
+    let first = PageRequest { size: 1, token: String::new() };
+    let token = explain(&engine, &ask, &first).unwrap().next_page_token;
+    let respelled = [token.to_uppercase(), token.replacen("00", "+0", 1)];
+    for token in respelled.into_iter().filter(|respelled| *respelled != token) {
+        let error = explain(&engine, &ask, &PageRequest { size: 1, token: token.clone() }).unwrap_err();
+        assert_eq!(error.field(), Some("page_token"), "{token}");
+    }
+}
+
 #[test]
 fn an_explanation_is_about_one_moment_and_a_page_has_a_limit() {
     let engine = testing::engine();

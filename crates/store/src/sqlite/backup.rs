@@ -1,7 +1,8 @@
 //! A backup: one file that has all that is needed to go on from its moment.
 //!
 //! It is the database itself, as of one moment, without the cache of identities and with a table `backup` more: when it was
-//! made, the digest of all rows, and the key of the persons if it is meant to be in there. Any `sqlite3` can read it.
+//! made, the digest of all rows, the key of the persons if it is meant to be in there, and a digest of all else that counts: the
+//! first three and the schema. Any `sqlite3` can read it.
 //!
 //! Laws:
 //!
@@ -30,6 +31,13 @@ const TABLES: [&str; 3] = [
     "SELECT * FROM event ORDER BY seq",
     "SELECT * FROM superseded ORDER BY seq",
     "SELECT * FROM quarantine ORDER BY number",
+];
+
+/// All else that counts.
+const SEALED: [&str; 3] = [
+    "SELECT at, digest, person_key FROM backup",
+    "SELECT user_version FROM pragma_user_version",
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name",
 ];
 
 /// A part of the work, for whoever shows how far it is.
@@ -80,11 +88,13 @@ pub fn backup(
         copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
         copy.execute_batch(
             "DELETE FROM identity_run;
-             CREATE TABLE backup (at INTEGER NOT NULL, digest TEXT NOT NULL, person_key TEXT) STRICT;",
+             CREATE TABLE backup (at INTEGER NOT NULL, digest TEXT NOT NULL, person_key TEXT, seal TEXT) STRICT;",
         )?;
         progress(Stage::Verifying);
         verify(&copy, file, counted)?;
-        copy.execute("INSERT INTO backup VALUES (?1, ?2, ?3)", (now.micros(), digest(&copy)?, person_key))?;
+        let values = (now.micros(), digest(&copy)?, person_key);
+        copy.execute("INSERT INTO backup (at, digest, person_key) VALUES (?1, ?2, ?3)", values)?;
+        copy.execute("UPDATE backup SET seal = ?1", [seal(&copy)?])?;
         let contents = contents(&copy, &new)?;
         copy.close().map_err(|(_, error)| error)?;
         put(&new, file)?;
@@ -128,8 +138,7 @@ pub fn restore(
         let copy = copy(&source, &new, progress)?;
         progress(Stage::Verifying);
         verify(&copy, file, counts(&source)?)?;
-        let written: String = copy.query_row("SELECT digest FROM backup", [], |row| row.get(0))?;
-        if digest(&copy)? != written {
+        if !is_sealed(&copy)? {
             return Err(StoreError::Corrupt(format!(
                 "{} is not what `milepost backup` wrote: take another backup",
                 file.display()
@@ -196,10 +205,28 @@ fn counts(connection: &Connection) -> Result<[i64; 3], StoreError> {
     Ok(connection.query_row(counts, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?)
 }
 
+/// Whether everything is as it was written. Backups of before there was a seal have their rows alone to go by.
+fn is_sealed(copy: &Connection) -> Result<bool, StoreError> {
+    let has_seal = copy.prepare("SELECT * FROM backup")?.column_count() > 3;
+    let column = |name: &str| -> Result<String, StoreError> {
+        Ok(copy.query_row(&format!("SELECT {name} FROM backup"), [], |row| row.get(0))?)
+    };
+    Ok(digest(copy)? == column("digest")? && (!has_seal || seal(copy)? == column("seal")?))
+}
+
 /// SHA-256 of all rows, in hex.
 fn digest(connection: &Connection) -> Result<String, StoreError> {
+    digest_of(connection, &TABLES)
+}
+
+/// SHA-256 of what the rows do not say, in hex.
+fn seal(connection: &Connection) -> Result<String, StoreError> {
+    digest_of(connection, &SEALED)
+}
+
+fn digest_of(connection: &Connection, queries: &[&str]) -> Result<String, StoreError> {
     let mut hash = Sha256::new();
-    for table in TABLES {
+    for table in queries {
         let mut statement = connection.prepare(table)?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;

@@ -43,6 +43,8 @@ mod versions;
 
 pub use backup::{BackedUp, Stage, backup, restore};
 pub use doctor::{Finding, Report, Severity, examine};
+#[cfg(feature = "fuzzing")]
+pub use identity::fuzzing;
 pub use reader::open_reader;
 
 /// The database, inside the data directory.

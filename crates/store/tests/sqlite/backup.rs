@@ -109,6 +109,34 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
     restore_quietly(&file, &other).unwrap();
 }
 
+/// What the rows do not say counts, too: with another key everybody would be somebody else from then on.
+#[test]
+fn a_backup_with_another_key_time_or_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let [data, file, other] = ["data", "backup.db", "restored"].map(|name| directory.path().join(name));
+    open(&data).append(&seal(&[used("1", 0, "a")]), &[], now()).unwrap();
+    back_up(&data, &file).unwrap();
+    let sound = fs::read(&file).unwrap();
+    for change in [
+        "UPDATE backup SET person_key = 'secreu'",
+        "UPDATE backup SET at = at + 1",
+        "UPDATE backup SET seal = NULL",
+        "ALTER TABLE event RENAME COLUMN source TO sourcf",
+        "CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM event; END",
+        "PRAGMA user_version = 1",
+    ] {
+        fs::write(&file, &sound).unwrap();
+        rusqlite::Connection::open(&file).unwrap().execute_batch(change).unwrap();
+        let error = restore_quietly(&file, &other).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{change}: {error:?}");
+        assert_eq!(fs::read_dir(&other).map_or(0, Iterator::count), 0, "{change}");
+    }
+    // One of before there was a seal.
+    fs::write(&file, &sound).unwrap();
+    rusqlite::Connection::open(&file).unwrap().execute_batch("ALTER TABLE backup DROP COLUMN seal").unwrap();
+    assert_eq!(restore_quietly(&file, &other).unwrap().person_key.as_deref(), Some("secret"));
+}
+
 #[test]
 fn nothing_is_ever_overwritten() {
     let directory = tempfile::tempdir().unwrap();

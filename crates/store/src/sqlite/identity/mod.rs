@@ -39,6 +39,8 @@ use super::directory;
 use crate::StoreError;
 
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub(super) mod lookup;
 mod merge;
 pub(super) mod run;

@@ -170,9 +170,9 @@ impl Run {
             return Err(damaged("it is another file than the one that was written there"));
         }
         // The footer is ours, so its numbers are; only the length of the file has to be held against them.
-        let index_at = footer.entries * ENTRY as u64;
-        let index_bytes = footer.entries.div_ceil(BLOCK_ENTRIES as u64) * INDEXED as u64;
-        if index_at + index_bytes + footer.filter_bytes != footer_at {
+        let index_at = footer.entries.saturating_mul(ENTRY as u64);
+        let index_bytes = footer.entries.div_ceil(BLOCK_ENTRIES as u64).saturating_mul(INDEXED as u64);
+        if index_at.saturating_add(index_bytes).saturating_add(footer.filter_bytes) != footer_at {
             return Err(damaged("it has another length than what was written there"));
         }
         let index = read(&file, index_at, index_bytes as usize)?;
