@@ -46,6 +46,13 @@ impl std::fmt::Debug for Pseudonymizer {
 #[cfg(test)]
 mod tests {
     use super::*;
+/// Whether a text has the form of a pseudonym.
+pub fn is_pseudonym(text: &str) -> bool {
+    text.strip_prefix("p-").is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 
     #[test]
     fn a_pseudonym_is_the_beginning_of_the_hmac() {
@@ -61,3 +68,9 @@ mod tests {
 
     const EXPECTED_ALICE: &str = "p-ce3837f76a54a635191b1704ac767226";
 }
+        assert!(is_pseudonym(&name));
+        assert!(
+            ["alice", "(removed)", &name.to_uppercase(), &name[1..], &name[..33]]
+                .iter()
+                .all(|text| !is_pseudonym(text))
+        );

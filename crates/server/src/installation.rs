@@ -11,6 +11,7 @@ use crate::config::{KeyError, PersonKey, Settings};
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use crate::keeper::Keeper;
+use crate::quarantine::Quarantine;
 
 /// Replayed events between two lines of the log.
 const REPLAY_LOG: usize = 1_000_000;
@@ -75,12 +76,21 @@ impl Writing {
     }
 
     /// Takes no more, keeps and answers all that was taken, and gives up the data directory. Blocks.
+    /// The quarantine, to be tried again.
+    pub fn quarantine(&self, engine: &Arc<Engine>) -> Quarantine {
+        Quarantine::new(Arc::clone(&self.intake), Arc::clone(&self.keeper), Arc::clone(engine))
+    }
+
     pub fn close(&self) {
         self.keeper.close();
     }
 }
 
 fn open_store(settings: &Settings) -> Result<Sqlite, StoreError> {
-    let options = Options { quarantine_rows: settings.limits.quarantine_events, ..Options::default() };
+    let options = Options {
+        quarantine_rows: settings.limits.quarantine_events,
+        quarantine_bytes: settings.limits.quarantine_bytes,
+        ..Options::default()
+    };
     Sqlite::open(&settings.data, options)
 }

@@ -9,6 +9,7 @@ pub mod health;
 pub mod import;
 pub mod installation;
 pub mod keeper;
+pub mod quarantine;
 pub mod query;
 pub mod reference;
 pub mod remote;

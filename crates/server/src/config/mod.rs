@@ -85,12 +85,16 @@ pub struct LimitSettings {
     pub commit_events: usize,
     /// Refused events the quarantine keeps; the oldest are dropped.
     pub quarantine_events: u32,
+    /// Bytes of them; the oldest are dropped.
+    pub quarantine_bytes: u64,
     /// Names of teams there may be.
     pub teams: usize,
     /// Names of services there may be.
     pub services: usize,
     /// Names of capabilities there may be.
     pub capabilities: usize,
+    /// Series that a scrape of `/metrics` has at most.
+    pub series: usize,
     /// Connections at the same time.
     pub connections: usize,
     /// From the beginning of a connection to its first request.
@@ -151,9 +155,11 @@ impl Default for LimitSettings {
             commit_events: keeper.commit_events,
             quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
             teams: keeper.names.teams,
+            quarantine_bytes: milepost_store::sqlite::Options::default().quarantine_bytes,
             services: keeper.names.services,
             capabilities: keeper.names.capabilities,
             connections: 4_096,
+            series: 10_000,
             connection_start: Span::from_seconds(10),
             connection_idle: Span::from_seconds(120),
             request: Span::from_seconds(60),

@@ -8,7 +8,7 @@ use milepost_model::refusal::flaw;
 use super::{LimitSettings, Settings};
 
 /// The smallest numbers that make sense, where that is not 0.
-const LEAST: [(&str, usize); 8] = [
+const LEAST: [(&str, usize); 9] = [
     ("limits.batch_events", 1),
     // Less than this, and hardly an event fits in.
     ("limits.body_bytes", 1024),
@@ -17,6 +17,8 @@ const LEAST: [(&str, usize); 8] = [
     ("limits.identity_bytes", 1),
     ("limits.name_bytes", 1),
     ("limits.queue_events", 1),
+    // Milepost's own, and a few beside them.
+    ("limits.series", 500),
     ("limits.stream_batches", 1),
 ];
 
@@ -82,6 +84,7 @@ fn limits(limits: &LimitSettings, all: &mut Vec<Senseless>) {
         "limits.identity_bytes" => limits.identity_bytes,
         "limits.name_bytes" => limits.name_bytes,
         "limits.queue_events" => limits.queue_events as usize,
+        "limits.series" => limits.series,
         _ => limits.stream_batches,
     };
     for (key, least) in LEAST {

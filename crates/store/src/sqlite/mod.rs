@@ -25,7 +25,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
 use self::identity::Identity;
-use crate::{Appended, Reader, Store, StoreError};
+use crate::{Appended, Reader, Retried, Store, StoreError};
 
 mod backup;
 mod directory;
@@ -61,11 +61,13 @@ pub struct Options {
     pub quarantine_rows: u32,
     /// Events whose identity is kept in memory before it goes into a run.
     pub identity_tail: u32,
+    /// Bytes of their texts and payloads; the oldest are dropped.
+    pub quarantine_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { quarantine_rows: 100_000, identity_tail: 1 << 17 }
+        Self { quarantine_rows: 100_000, quarantine_bytes: 256 << 20, identity_tail: 1 << 17 }
     }
 }
 
@@ -137,7 +139,26 @@ impl Store for Sqlite {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.identity.begin(&transaction)?;
         let appended = events::append(&transaction, &mut self.identity, events, now)?;
-        quarantine::append(&transaction, rejected, now, self.options.quarantine_rows)?;
+        quarantine::append(&transaction, rejected, now, &self.options)?;
+        transaction.commit()?;
+        self.identity.committed();
+        Ok(appended)
+    }
+
+    fn retry(
+        &mut self,
+        retried: &Retried,
+        now: Timestamp,
+        rehearsal: bool,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.identity.begin(&transaction)?;
+        let appended = events::append(&transaction, &mut self.identity, &retried.events, now)?;
+        if rehearsal {
+            // As if the commit had failed.
+            return Ok(appended);
+        }
+        quarantine::settle(&transaction, retried)?;
         transaction.commit()?;
         self.identity.committed();
         Ok(appended)

@@ -63,21 +63,25 @@ impl Reader for SqliteReader {
     }
 
     fn sizes(&mut self) -> Result<Sizes, StoreError> {
-        // Neither `seq` nor `number` has gaps, so only the losers, which are few, are counted one by one.
+        // `seq` has no gaps, so only the losers, which are few, are counted one by one.
+    fn refusals(&mut self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::oldest(&self.connection, after, limit)
+    }
+
         let mut statement = self.connection.prepare_cached(
-            "SELECT (SELECT ifnull(max(seq), 0) FROM event),
-                    (SELECT count(*) FROM superseded),
-                    (SELECT ifnull(max(number), 0) FROM quarantine)
-                    - (SELECT ifnull(min(number) - 1, 0) FROM quarantine)",
+            "SELECT (SELECT ifnull(max(seq), 0) FROM event), (SELECT count(*) FROM superseded), rows, bytes, dropped
+             FROM quarantine_total",
         )?;
-        let [versions, superseded, quarantined]: [i64; 3] =
-            statement.query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        let [versions, superseded, quarantined, quarantined_bytes, dropped]: [i64; 5] = statement
+            .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))?;
         Ok(Sizes {
             versions: versions as u64,
             superseded: superseded as u64,
             quarantined: quarantined as u64,
             bytes: self.bytes(),
         })
+            quarantined_bytes: quarantined_bytes as u64,
+            quarantine_dropped: dropped as u64,
     }
 }
 

@@ -6,6 +6,7 @@ mod backup;
 mod directory;
 mod doctor;
 mod laws;
+mod quarantine;
 mod reading;
 mod support;
 mod upgrade;
