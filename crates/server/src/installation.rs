@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use milepost_ingest::{Intake, Pseudonymizer};
+use milepost_ingest::Intake;
 use milepost_model::Model;
 use milepost_store::sqlite::{Options, Sqlite};
 use milepost_store::{Store, StoreError};
 
-use crate::config::{KeyError, PersonKey, Settings};
+use crate::config::{KeyError, PersonKeys, Settings};
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use crate::keeper::Keeper;
@@ -61,13 +61,14 @@ impl Writing {
     }
 
     fn around(store: Sqlite, engine: Option<Arc<Engine>>, settings: &Settings) -> Result<Self, OpenError> {
-        let key = PersonKey::of_directory(&settings.data, settings.privacy.key.as_ref())?;
+        let configured = settings.privacy.key.as_ref();
+        let keys = PersonKeys::of_directory(&settings.data, configured, store.person_keys()?)?;
         let health = Health::new(system_clock());
         let keeper = Keeper::start(Box::new(store), engine, Arc::clone(&health), settings.limits.keeper())
             .map_err(OpenError::Thread)?;
         let intake = Intake::new(
             settings.limits.doors(),
-            Pseudonymizer::new(key.bytes()),
+            keys.pseudonymizer(),
             system_clock,
             Arc::clone(&keeper) as _,
             Arc::clone(&health.events),
@@ -75,12 +76,12 @@ impl Writing {
         Ok(Self { intake, health, keeper })
     }
 
-    /// Takes no more, keeps and answers all that was taken, and gives up the data directory. Blocks.
     /// The quarantine, to be tried again.
     pub fn quarantine(&self, engine: &Arc<Engine>) -> Quarantine {
         Quarantine::new(Arc::clone(&self.intake), Arc::clone(&self.keeper), Arc::clone(engine))
     }
 
+    /// Takes no more, keeps and answers all that was taken, and gives up the data directory. Blocks.
     pub fn close(&self) {
         self.keeper.close();
     }

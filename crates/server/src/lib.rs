@@ -13,6 +13,7 @@ pub mod quarantine;
 pub mod query;
 pub mod reference;
 pub mod remote;
+pub mod rotation;
 pub mod serve;
 pub mod shutdown;
 #[cfg(test)]

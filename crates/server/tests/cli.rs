@@ -334,3 +334,45 @@ fn refused_events_are_tried_again_once_the_cause_is_mended() {
     }
     assert!(!Path::new("no-such-directory").exists());
 }
+
+#[test]
+fn a_key_is_rotated_and_whoever_sends_again_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    import(directory.path(), GOOD);
+    let rotated = milepost(&["key", "rotate", "--data", data], "");
+    assert_eq!(rotated.status.code(), Some(0), "{}", err(&rotated));
+    assert!(out(&rotated).ends_with(
+        "1 events and 0 refusals have other pseudonyms, verified; person.key has 2 keys now: back them up\n"
+    ));
+    assert!(out(&import(directory.path(), GOOD)).contains(r#""duplicate":1"#));
+    let doctor = milepost(&["doctor", "--data", data], "");
+    assert_eq!(doctor.status.code(), Some(0), "{}", out(&doctor));
+
+    let backup = directory.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    let backed_up = milepost(&["backup", "--data", data, "--to", backup], "");
+    assert_eq!(backed_up.status.code(), Some(0), "{}", err(&backed_up));
+    let restored = directory.path().join("restored");
+    let output = milepost(&["restore", "--from", backup, "--data", restored.to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&import(&restored, GOOD)).contains(r#""duplicate":1"#));
+
+    // With the first key alone nobody would be known any more.
+    let keys = std::fs::read_to_string(directory.path().join("person.key")).unwrap();
+    let first = keys.lines().next().unwrap();
+    std::fs::write(directory.path().join("person.key"), first).unwrap();
+    let output = import(directory.path(), GOOD);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("1 of the 2 keys are there"), "{}", err(&output));
+    let doctor = milepost(&["doctor", "--data", data], "");
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(out(&doctor).contains("1 of the 2 keys"), "{}", out(&doctor));
+
+    let configured = milepost_in(&[("MILEPOST_PRIVACY__KEY", first)], &["key", "rotate", "--data", data], "");
+    assert_eq!(configured.status.code(), Some(2));
+    assert!(err(&configured).contains("privacy.key"), "{}", err(&configured));
+    let served = milepost(&["key", "rotate", "--server", "http://127.0.0.1:1"], "");
+    assert_eq!(served.status.code(), Some(2));
+    assert!(err(&served).contains("stop it"), "{}", err(&served));
+}

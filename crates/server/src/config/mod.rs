@@ -24,7 +24,7 @@ use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::ConnectionLimits;
 
 pub use mistake::Mistake;
-pub use person_key::{KeyError, PersonKey};
+pub use person_key::{KeyError, PersonKeys};
 pub use source::{ConfigError, Flags, check, load, process_variables, read};
 
 /// Everything that can be configured, with its default.
@@ -113,8 +113,9 @@ pub struct LimitSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Privacy {
-    /// The key, as 64 hex digits. Absent: the one in the data directory, made at the first start.
-    pub key: Option<PersonKey>,
+    /// The key, as 64 hex digits; after a rotation all of them, with commas between. Absent: those in the data directory, the
+    /// first of which is made at the first start.
+    pub key: Option<PersonKeys>,
 }
 
 impl Default for Settings {
@@ -154,12 +155,12 @@ impl Default for LimitSettings {
             queue_wait: Span::from_seconds(keeper.queue_wait.as_secs()),
             commit_events: keeper.commit_events,
             quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
-            teams: keeper.names.teams,
             quarantine_bytes: milepost_store::sqlite::Options::default().quarantine_bytes,
+            teams: keeper.names.teams,
             services: keeper.names.services,
             capabilities: keeper.names.capabilities,
-            connections: 4_096,
             series: 10_000,
+            connections: 4_096,
             connection_start: Span::from_seconds(10),
             connection_idle: Span::from_seconds(120),
             request: Span::from_seconds(60),

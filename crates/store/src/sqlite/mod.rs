@@ -35,6 +35,7 @@ mod events;
 mod identity;
 mod quarantine;
 mod reader;
+mod rotate;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ mod versions;
 pub use backup::{BackedUp, Stage, backup, restore};
 pub use doctor::{Finding, Report, Severity, examine};
 pub use reader::open_reader;
+pub use rotate::{Rewriter, Rotating, person_keys, rotate};
 
 /// The database, inside the data directory.
 const DATABASE: &str = "milepost.db";
@@ -59,10 +61,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Refusals in the quarantine; the oldest are dropped.
     pub quarantine_rows: u32,
-    /// Events whose identity is kept in memory before it goes into a run.
-    pub identity_tail: u32,
     /// Bytes of their texts and payloads; the oldest are dropped.
     pub quarantine_bytes: u64,
+    /// Events whose identity is kept in memory before it goes into a run.
+    pub identity_tail: u32,
 }
 
 impl Default for Options {
@@ -86,18 +88,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the data directory for writing, creating it if need be, and locks it until dropped.
     pub fn open(directory: &Path, options: Options) -> Result<Self, StoreError> {
-        schema::require_version(rusqlite::version_number())?;
-        directory::create(directory)?;
-        let lock = Lock::take(directory)?;
-        let path = directory.join(DATABASE);
-        directory::private_file(&path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(&path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Before anything is written: the file may be somebody else's.
-        let format = schema::format(&connection, &path)?;
-        configure(&connection, &path)?;
-        schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
+        let (lock, mut connection) = open_database(directory)?;
         let mut identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
         if !identity.is_registered() {
             // What was made anew need not be made again at the next start.
@@ -108,6 +99,29 @@ impl Sqlite {
         }
         Ok(Self { identity, connection, _lock: lock, directory: directory.to_owned(), options })
     }
+
+    /// How many keys of persons are in force.
+    pub fn person_keys(&self) -> Result<usize, StoreError> {
+        rotate::in_force(&self.connection)
+    }
+}
+
+/// Locks a data directory and opens its database for writing, creating both if need be, in the newest format.
+fn open_database(directory: &Path) -> Result<(Lock, Connection), StoreError> {
+    schema::require_version(rusqlite::version_number())?;
+    directory::create(directory)?;
+    let lock = Lock::take(directory)?;
+    let path = directory.join(DATABASE);
+    rotate::sweep(&path)?;
+    directory::private_file(&path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything is written: the file may be somebody else's.
+    let format = schema::format(&connection, &path)?;
+    configure(&connection, &path)?;
+    schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
+    Ok((lock, connection))
 }
 
 fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {

@@ -33,6 +33,7 @@ pub(super) const MIGRATIONS: &[&[Step]] = &[
         Step::Sql(include_str!("migrations/0002_swap.sql")),
     ],
     &[Step::Sql(include_str!("migrations/0003_quarantine_total.sql"))],
+    &[Step::Sql(include_str!("migrations/0004_person_keys.sql"))],
 ];
 
 /// Refuses a SQLite that can lose what it has confirmed.
