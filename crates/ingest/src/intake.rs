@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::counters::Counters;
 use crate::grant::Grant;
 use crate::pseudonym::Pseudonymizer;
-use crate::sent::Sent;
+use crate::sent::{Remains, Sent};
 use crate::{Accept, HandedBack, Kept, Submission};
 
 /// Above this many bytes a request is prepared on a thread that may block: the async workers have connections to serve.
@@ -132,8 +132,7 @@ impl Intake {
                     None
                 }
                 Err(refusal) => {
-                    let rejected = self.reject(grant, door, sent, refusal);
-                    let refusal = rejected.refusal.clone();
+                    let (rejected, refusal) = self.reject(grant, door, sent, refusal);
                     submission.rejected.push(rejected);
                     Some(refusal)
                 }
@@ -175,15 +174,23 @@ impl Intake {
             .map_err(|refusal| Refusal { field: sent.field_path(event, &refusal.field), ..refusal })
     }
 
-    /// As the quarantine keeps it. Whatever else is wrong, that its sender may not write it is told first: it must not
-    /// get in when only the rest is mended.
-    fn reject(&self, grant: &Grant, door: Door, sent: Sent<'_>, refusal: Refusal) -> Rejected {
+    /// As the quarantine keeps it, and what its sender is told. Whatever else is wrong, that its sender may not write it is
+    /// told first: it must not get in when only the rest is mended.
+    fn reject(&self, grant: &Grant, door: Door, sent: Sent<'_>, refusal: Refusal) -> (Rejected, Refusal) {
         let remains = sent.remains(&mut |name| self.kept_name(name));
         let refusal = match remains.source.as_ref().map(|source| grant.check(source)) {
             Some(Err(forbidden)) => Refusal { field: sent.source_field().to_owned(), ..forbidden },
             _ => refusal,
         };
-        Rejected { refusal, door, source: remains.source, id: remains.id, payload: remains.payload }
+        let mut kept = refusal.clone();
+        if remains.payload.is_none() {
+            let size = sent.size();
+            kept.message.push_str(&format!(
+                " (what was sent is not kept: of {size} bytes that cannot be read nobody can tell where persons are named)"
+            ));
+        }
+        let Remains { source, id, payload } = remains;
+        (Rejected { refusal: kept, door, source, id, payload }, refusal)
     }
 
     /// Makes the name of a person in a refused event a pseudonym; one that the checks would not let pass as a name is not

@@ -91,6 +91,7 @@ fn open_store(settings: &Settings) -> Result<Sqlite, StoreError> {
     let options = Options {
         quarantine_rows: settings.limits.quarantine_events,
         quarantine_bytes: settings.limits.quarantine_bytes,
+        quarantine_age: settings.limits.quarantine_age,
         ..Options::default()
     };
     Sqlite::open(&settings.data, options)

@@ -131,7 +131,7 @@ pub struct Sizes {
     pub quarantined: u64,
     /// Bytes of their texts and payloads.
     pub quarantined_bytes: u64,
-    /// Refusals ever that were dropped to make room for newer ones.
+    /// Refusals ever that were dropped, to make room for newer ones or as too old.
     pub quarantine_dropped: u64,
     /// Bytes on disk.
     pub bytes: u64,

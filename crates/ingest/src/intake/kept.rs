@@ -173,6 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn of_what_cannot_be_read_only_the_size_and_the_place_are_kept() {
+        let rejected = refused(DoorLimits::default(), &Grant::All, "{\"actor\": alice}");
+        let Refusal { reason, message, .. } = &rejected.refusal;
+        assert_eq!((*reason, &rejected.payload), (Reason::Malformed, &None));
+        assert!(message.contains("line 1 column 11") && message.contains("16 bytes"), "{message}");
+        assert!(!message.contains("alice"));
+        assert_eq!(recheck(&rejected, DoorLimits::default()).unwrap_err(), rejected.refusal);
+    }
+
+    #[test]
     fn without_what_was_sent_the_reason_stays() {
         let text = used("1").to_string();
         let mut rejected = refused(few_bytes(), &Grant::All, &text.replace("shop", "a longer name"));

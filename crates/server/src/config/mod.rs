@@ -87,6 +87,8 @@ pub struct LimitSettings {
     pub quarantine_events: u32,
     /// Bytes of them; the oldest are dropped.
     pub quarantine_bytes: u64,
+    /// How long it keeps them. Absent: until there are too many.
+    pub quarantine_age: Option<Span>,
     /// Names of teams there may be.
     pub teams: usize,
     /// Names of services there may be.
@@ -156,6 +158,7 @@ impl Default for LimitSettings {
             commit_events: keeper.commit_events,
             quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
             quarantine_bytes: milepost_store::sqlite::Options::default().quarantine_bytes,
+            quarantine_age: None,
             teams: keeper.names.teams,
             services: keeper.names.services,
             capabilities: keeper.names.capabilities,

@@ -127,7 +127,7 @@ fn kept(sizes: Sizes) -> Vec<Family> {
         ),
         counter(
             "milepost_quarantine_dropped_events",
-            "Refused events ever that the quarantine dropped to make room for newer ones.",
+            "Refused events ever that the quarantine dropped, to make room for newer ones or as too old.",
             sizes.quarantine_dropped,
         ),
         gauge("milepost_store_size_bytes", "Size of the store on disk.", sizes.bytes),

@@ -20,7 +20,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use milepost_model::{Event, Rejected, Sealed, Timestamp};
+use milepost_model::{Event, Rejected, Sealed, Span, Timestamp};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
@@ -56,6 +56,9 @@ const WAL: &str = "milepost.db-wal";
 /// How long a statement waits for a lock, such as one that somebody's `sqlite3` holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often commits look for refusals that are too old.
+const EXPIRY_EVERY: Span = Span::from_seconds(3_600);
+
 /// How much is kept beside the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -63,13 +66,20 @@ pub struct Options {
     pub quarantine_rows: u32,
     /// Bytes of their texts and payloads; the oldest are dropped.
     pub quarantine_bytes: u64,
+    /// How long they are kept; for ever if there is none.
+    pub quarantine_age: Option<Span>,
     /// Events whose identity is kept in memory before it goes into a run.
     pub identity_tail: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { quarantine_rows: 100_000, quarantine_bytes: 256 << 20, identity_tail: 1 << 17 }
+        Self {
+            quarantine_rows: 100_000,
+            quarantine_bytes: 256 << 20,
+            quarantine_age: None,
+            identity_tail: 1 << 17,
+        }
     }
 }
 
@@ -83,6 +93,8 @@ pub struct Sqlite {
     _lock: Lock,
     directory: PathBuf,
     options: Options,
+    /// When it is looked next for refusals that are too old.
+    next_expiry: Timestamp,
 }
 
 impl Sqlite {
@@ -97,7 +109,8 @@ impl Sqlite {
             transaction.commit()?;
             identity.committed();
         }
-        Ok(Self { identity, connection, _lock: lock, directory: directory.to_owned(), options })
+        let (directory, next_expiry) = (directory.to_owned(), Timestamp::MIN);
+        Ok(Self { identity, connection, _lock: lock, directory, options, next_expiry })
     }
 
     /// How many keys of persons are in force.
@@ -153,9 +166,16 @@ impl Store for Sqlite {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.identity.begin(&transaction)?;
         let appended = events::append(&transaction, &mut self.identity, events, now)?;
-        quarantine::append(&transaction, rejected, now, &self.options)?;
+        quarantine::append(&transaction, rejected, now)?;
+        let expire = self.options.quarantine_age.is_some() && self.next_expiry <= now;
+        if expire || !rejected.is_empty() {
+            quarantine::make_room(&transaction, &self.options, now)?;
+        }
         transaction.commit()?;
         self.identity.committed();
+        if expire {
+            self.next_expiry = now + EXPIRY_EVERY;
+        }
         Ok(appended)
     }
 

@@ -15,12 +15,11 @@ const PAYLOAD_BYTES: usize = 64 << 10;
 const JSON: &str = "json";
 const PROTOBUF: &str = "protobuf";
 
-/// Appends refusals within the transaction that `connection` is in, and drops the oldest that are too many.
+/// Appends refusals within the transaction that `connection` is in.
 pub(super) fn append(
     connection: &Connection,
     rejected: &[Rejected],
     now: Timestamp,
-    options: &Options,
 ) -> Result<(), StoreError> {
     if rejected.is_empty() {
         return Ok(());
@@ -56,32 +55,40 @@ pub(super) fn append(
             ToSqlOutput::Borrowed(payload),
         ])?;
     }
-    make_room(connection, options)
+    Ok(())
 }
 
 /// Drops the oldest refusals until the others are within the limits.
-fn make_room(connection: &Connection, options: &Options) -> Result<(), StoreError> {
+pub(super) fn make_room(
+    connection: &Connection,
+    options: &Options,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let [rows, bytes] = connection
         .prepare_cached("SELECT rows, bytes FROM quarantine_total")?
         .query_row([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?]))?;
     let mut rows = rows - i64::from(options.quarantine_rows);
     let mut bytes = bytes.saturating_sub_unsigned(options.quarantine_bytes);
-    if rows <= 0 && bytes <= 0 {
-        return Ok(());
-    }
+    let age = options.quarantine_age.and_then(|age| i64::try_from(age.seconds()).ok());
+    let horizon = age.map_or(i64::MIN, |age| now.micros().saturating_sub(age.saturating_mul(1_000_000)));
     let mut oldest = connection.prepare_cached(
-        "SELECT number, octet_length(field) + octet_length(message) + ifnull(octet_length(source), 0)
+        "SELECT number, at, octet_length(field) + octet_length(message) + ifnull(octet_length(source), 0)
                         + ifnull(octet_length(event_id), 0) + ifnull(octet_length(payload), 0)
          FROM quarantine ORDER BY number",
     )?;
     let (mut last, mut dropped, mut oldest) = (0_i64, 0_i64, oldest.query([])?);
-    while (rows > 0 || bytes > 0)
-        && let Some(row) = oldest.next()?
-    {
+    while let Some(row) = oldest.next()? {
+        let at: i64 = row.get(1)?;
+        if rows <= 0 && bytes <= 0 && at >= horizon {
+            break;
+        }
         last = row.get(0)?;
-        (rows, bytes, dropped) = (rows - 1, bytes - row.get::<_, i64>(1)?, dropped + 1);
+        (rows, bytes, dropped) = (rows - 1, bytes - row.get::<_, i64>(2)?, dropped + 1);
     }
     drop(oldest);
+    if dropped == 0 {
+        return Ok(());
+    }
     connection.prepare_cached("DELETE FROM quarantine WHERE number <= ?1")?.execute([last])?;
     connection.prepare_cached("UPDATE quarantine_total SET dropped = dropped + ?1")?.execute([dropped])?;
     Ok(())

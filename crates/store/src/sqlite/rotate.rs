@@ -95,7 +95,9 @@ pub fn rotate(
     progress: &mut dyn FnMut(Rotating),
 ) -> Result<(), StoreError> {
     // Nothing is made where there is nothing.
-    drop(fs::metadata(data.join(DATABASE)).map_err(|_| reader::nothing_kept(data))?);
+    if !data.join(DATABASE).exists() {
+        return Err(reader::nothing_kept(data));
+    }
     let (_lock, mut old) = super::open_database(data)?;
     let keys = in_force(&old)?;
     let rewriter = keep(keys)?;
@@ -212,7 +214,8 @@ fn copy(
             })?,
             Treatment::Refusals => rows(old, new, &table, &mut |row| {
                 count();
-                refusal(row, rewriter)
+                refusal(row, rewriter);
+                Ok(())
             })?,
             Treatment::Losers => {}
             Treatment::KeysInForce => {
@@ -266,7 +269,7 @@ fn rows(
     change: &mut dyn FnMut(&mut Cells) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut select = old.prepare(&format!("SELECT * FROM {table}"))?;
-    let mut names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let mut names: Vec<String> = select.column_names().map(str::to_owned).collect();
     // As the cells are.
     names.sort_unstable();
     let places: Vec<_> = (1..=names.len()).map(|place| format!("?{place}")).collect();
@@ -296,13 +299,13 @@ fn event(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn refusal(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
+fn refusal(row: &mut Cells, rewriter: &Rewriter) {
     let mut payload = match row.remove("payload") {
         Some(Value::Text(text)) => Payload::Json(text),
         Some(Value::Blob(bytes)) => Payload::Protobuf(bytes),
         other => {
             row.insert("payload".to_owned(), other.unwrap_or(Value::Null));
-            return Ok(());
+            return;
         }
     };
     (rewriter.payload)(&mut payload);
@@ -311,7 +314,6 @@ fn refusal(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
         Payload::Protobuf(bytes) => Value::Blob(bytes),
     };
     row.insert("payload".to_owned(), value);
-    Ok(())
 }
 
 fn unreadable(what: &str) -> StoreError {

@@ -8,5 +8,6 @@ mod doctor;
 mod laws;
 mod quarantine;
 mod reading;
+mod rotate;
 mod support;
 mod upgrade;

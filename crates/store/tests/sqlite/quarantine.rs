@@ -1,11 +1,11 @@
 //! Refused events: how many are kept, and what becomes of those that are tried again.
 
-use milepost_model::{Payload, Reason, Refusal};
+use milepost_model::{Payload, Reason, Refusal, Span};
 use milepost_store::sqlite::{Options, Sqlite, examine};
 use milepost_store::{Appended, Effect, Reader, Retried, Sizes, Store};
 use proptest::prelude::*;
 
-use crate::support::{now, open, rejected, seal, used, winners};
+use crate::support::{at, now, open, rejected, seal, used, winners};
 
 fn numbers(reader: &mut dyn Reader) -> Vec<u64> {
     reader.refusals(0, usize::MAX).unwrap().into_iter().map(|refusal| refusal.number).collect()
@@ -88,6 +88,27 @@ fn bytes_are_limited_too_and_what_was_dropped_is_counted() {
         assert_eq!((sizes.quarantined, sizes.quarantine_dropped), (expected.len() as u64, dropped));
         assert!(sizes.quarantined_bytes <= 1_000);
     }
+}
+
+#[test]
+fn what_is_too_old_is_dropped_by_the_commits_that_follow() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { quarantine_age: Some(Span::from_seconds(100)), ..Options::default() };
+    let mut store = Sqlite::open(directory.path(), options).unwrap();
+    let mut reader = store.reader().unwrap();
+    let refused = [rejected("1", None)];
+    for (second, refusals, expected) in [
+        (0, &refused[..], vec![1]),
+        (100, &refused[..], vec![1, 2]),
+        (101, &refused[..], vec![2, 3]),
+        // Without refusals it is looked once an hour.
+        (3_599, &[][..], vec![2, 3]),
+        (3_600, &[][..], vec![]),
+    ] {
+        store.append(&[], refusals, at(second)).unwrap();
+        assert_eq!(numbers(&mut *reader), expected, "after {second} seconds");
+    }
+    assert_eq!(reader.sizes().unwrap().quarantine_dropped, 3);
 }
 
 /// What may happen to a quarantine.

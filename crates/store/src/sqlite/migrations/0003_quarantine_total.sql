@@ -4,7 +4,7 @@ CREATE TABLE quarantine_total (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
     rows    INTEGER NOT NULL,
     bytes   INTEGER NOT NULL, -- of all texts and payloads
-    dropped INTEGER NOT NULL  -- refusals ever that had to make room
+    dropped INTEGER NOT NULL  -- refusals ever that had to make room or were too old
 ) STRICT;
 
 INSERT INTO quarantine_total
