@@ -184,10 +184,10 @@ impl Intake {
         };
         let mut kept = refusal.clone();
         if remains.payload.is_none() {
-            let size = sent.size();
-            kept.message.push_str(&format!(
-                " (what was sent is not kept: of {size} bytes that cannot be read nobody can tell where persons are named)"
-            ));
+            let (said, size) = (&refusal.message, sent.size());
+            kept.message = format!(
+                "{said} (what was sent is not kept: of {size} bytes that cannot be read nobody can tell where persons are named)"
+            );
         }
         let Remains { source, id, payload } = remains;
         (Rejected { refusal: kept, door, source, id, payload }, refusal)

@@ -62,12 +62,11 @@ impl Writer {
         let numbers = std::mem::take(&mut retried.numbers);
         let events = std::mem::take(&mut retried.events);
         for ((sealed, number), refusal) in events.into_iter().zip(numbers).zip(&refusals) {
-            match refusal {
-                Some(refusal) => retried.refused.push((number, refusal.clone())),
-                None => {
-                    retried.events.push(sealed);
-                    retried.numbers.push(number);
-                }
+            if let Some(refusal) = refusal {
+                retried.refused.push((number, refusal.clone()));
+            } else {
+                retried.events.push(sealed);
+                retried.numbers.push(number);
             }
         }
         refusals

@@ -109,7 +109,7 @@ fn contents(data: &Path) -> Contents {
         .unwrap();
     let mut reader = store.reader().unwrap();
     for event in &winners {
-        assert_eq!(reader.find(event.id.key(), event.at()).unwrap(), [event.id.clone()]);
+        assert_eq!(reader.find(event.id.key(), event.at()).unwrap(), std::slice::from_ref(&event.id));
     }
     assert!(reader.find(EventKey(1), system_clock()).unwrap().is_empty());
     let mut refused = reader.refusals(0, 1_000).unwrap();

@@ -145,10 +145,9 @@ impl RetryArgs {
                     refused.iter().map(|(reason, count)| format!("  {}: {count}\n", reason.as_str())),
                 );
                 if *forbidden > 0 {
-                    text.push_str(&format!(
-                        "{forbidden} refused as forbidden were left alone: `--reason forbidden` tries them, if their \
-                         senders may write them\n"
-                    ));
+                    let left = "refused as forbidden were left alone: `--reason forbidden` tries them, if their senders \
+                                may write them";
+                    text.extend([forbidden.to_string(), format!(" {left}\n")]);
                 }
                 text
             }
