@@ -43,6 +43,6 @@ fn measured_ingest(encoded: &[Vec<u8>]) -> Model {
 #[inline(never)]
 fn measured_scrape(model: &Model) -> String {
     let now: Timestamp = "2024-12-31T00:00:00Z".parse().expect("an instant");
-    let families = business(model, &Config::default(), now).expect("every metric answers");
-    exposition::write(&families, exposition::Dialect::Text)
+    let business = business(model, &Config::default(), now, 10_000).expect("every metric answers");
+    exposition::write(&business.families, exposition::Dialect::Text)
 }

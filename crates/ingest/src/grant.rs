@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use axum::http::Extensions;
+use milepost_model::Refusal;
 use milepost_model::config::matches;
 use milepost_model::refusal::Reason;
-use milepost_model::{Event, Refusal};
 
 /// The sources whose events a sender may write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,10 +27,10 @@ impl Grant {
     }
 
     /// Refuses an event of a source that is not granted, and that event alone.
-    pub(crate) fn check(&self, event: &Event) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, source: &str) -> Result<(), Refusal> {
         let granted = match self {
             Self::All => true,
-            Self::Sources(patterns) => patterns.iter().any(|pattern| matches(pattern, &event.id.source)),
+            Self::Sources(patterns) => patterns.iter().any(|pattern| matches(pattern, source)),
         };
         if granted {
             return Ok(());

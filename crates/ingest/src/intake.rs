@@ -6,14 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milepost_model::refusal::Reason;
+use milepost_model::refusal::{Reason, flaw};
 use milepost_model::{Door, Event, Fate, Limits, Refusal, Rejected, Sealed, Timestamp};
+use milepost_wire::json::REMOVED;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::counters::Counters;
 use crate::grant::Grant;
 use crate::pseudonym::Pseudonymizer;
-use crate::sent::Sent;
+use crate::sent::{Remains, Sent};
 use crate::{Accept, HandedBack, Kept, Submission};
 
 /// Above this many bytes a request is prepared on a thread that may block: the async workers have connections to serve.
@@ -156,7 +157,8 @@ impl Intake {
                     None
                 }
                 Err(refusal) => {
-                    submission.rejected.push(self.reject(door, sent, refusal.clone()));
+                    let (rejected, refusal) = self.reject(grant, door, sent, refusal);
+                    submission.rejected.push(rejected);
                     Some(refusal)
                 }
             })
@@ -166,24 +168,64 @@ impl Intake {
 
     /// An event that may be kept, its persons pseudonyms.
     fn check(&self, grant: &Grant, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
-        let (size, most) = (sent.size(), self.limits.event_bytes);
-        if size > most {
-            let message = format!("the event is {size} bytes long; at most {most} are taken");
-            return Err(Refusal::new(Reason::TooLarge, "", message));
-        }
-        let mut event = sent.decode()?;
-        self.limits
-            .event
-            .check(&event, now)
-            .and_then(|()| grant.check(&event))
+        let mut event = self.sound(sent, now)?;
+        grant
+            .check(&event.id.source)
             .map_err(|refusal| Refusal { field: sent.field_path(&event, &refusal.field), ..refusal })?;
         self.pseudonyms.apply(&mut event);
         Ok(event)
     }
 
-    fn reject(&self, door: Door, sent: Sent<'_>, refusal: Refusal) -> Rejected {
-        let remains = sent.remains(&mut |name| self.pseudonyms.replace(name));
-        Rejected { refusal, door, source: remains.source, id: remains.id, payload: remains.payload }
+    /// An event in which nothing is wrong, its persons as they are named in it.
+    fn sound(&self, sent: Sent<'_>, now: Timestamp) -> Result<Event, Refusal> {
+        let event = self.read(sent)?;
+        self.within_limits(sent, &event, now)?;
+        Ok(event)
+    }
+
+    fn read(&self, sent: Sent<'_>) -> Result<Event, Refusal> {
+        let (size, most) = (sent.size(), self.limits.event_bytes);
+        if size > most {
+            let message = format!("the event is {size} bytes long; at most {most} are taken");
+            return Err(Refusal::new(Reason::TooLarge, "", message));
+        }
+        sent.decode()
+    }
+
+    fn within_limits(&self, sent: Sent<'_>, event: &Event, now: Timestamp) -> Result<(), Refusal> {
+        self.limits
+            .event
+            .check(event, now)
+            .map_err(|refusal| Refusal { field: sent.field_path(event, &refusal.field), ..refusal })
+    }
+
+    /// As the quarantine keeps it, and what its sender is told. Whatever else is wrong, that its sender may not write it is
+    /// told first: it must not get in when only the rest is mended.
+    fn reject(&self, grant: &Grant, door: Door, sent: Sent<'_>, refusal: Refusal) -> (Rejected, Refusal) {
+        let remains = sent.remains(&mut |name| self.kept_name(name));
+        let refusal = match remains.source.as_ref().map(|source| grant.check(source)) {
+            Some(Err(forbidden)) => Refusal { field: sent.source_field().to_owned(), ..forbidden },
+            _ => refusal,
+        };
+        let mut kept = refusal.clone();
+        if remains.payload.is_none() {
+            let (said, size) = (&refusal.message, sent.size());
+            kept.message = format!(
+                "{said} (what was sent is not kept: of {size} bytes that cannot be read nobody can tell where persons are named)"
+            );
+        }
+        let Remains { source, id, payload } = remains;
+        (Rejected { refusal: kept, door, source, id, payload }, refusal)
+    }
+
+    /// Makes the name of a person in a refused event a pseudonym; one that the checks would not let pass as a name is not
+    /// kept at all, for of a pseudonym nobody could tell any more.
+    fn kept_name(&self, name: &mut String) {
+        if name.len() > self.limits.event.name_bytes || flaw(name).is_some() {
+            REMOVED.clone_into(name);
+        } else {
+            self.pseudonyms.replace(name);
+        }
     }
 
     /// Runs `work`, which prepares a request of so many bytes, at most, where it holds up no connection; waits until there
@@ -250,5 +292,6 @@ fn interrupted() -> HandedBack {
     }
 }
 
+mod kept;
 #[cfg(test)]
 mod tests;

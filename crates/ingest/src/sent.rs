@@ -66,6 +66,14 @@ impl Sent<'_> {
         }
     }
 
+    /// What the sender calls the field of the source.
+    pub fn source_field(&self) -> &'static str {
+        match self {
+            Self::Json(_) | Self::Binary { .. } => "context.source",
+            Self::Protobuf(_) => "source",
+        }
+    }
+
     /// What the quarantine keeps of it; `pseudonym` is applied to every person named.
     pub fn remains(&self, pseudonym: &mut dyn FnMut(&mut String)) -> Remains {
         match self {

@@ -30,6 +30,8 @@ pub struct Health {
     pub commit_failures: AtomicU64,
     /// Events with the same revision as a kept one and another content.
     pub conflicts: AtomicU64,
+    /// Refused events that were tried again: stored, duplicate, refused again.
+    pub retried: [AtomicU64; 3],
     /// Requests turned away, without a good token and with one that is for something else.
     denials: [AtomicU64; 2],
     /// When the process started.
@@ -51,6 +53,7 @@ impl Health {
             freshness_seconds: Histogram::new(SECONDS),
             commit_failures: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
+            retried: Default::default(),
             denials: [AtomicU64::new(0), AtomicU64::new(0)],
             started_at,
             last_commit: AtomicI64::new(i64::MIN),

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use milepost_ingest::{Intake, Pseudonymizer};
+use milepost_ingest::Intake;
 use milepost_model::Model;
 use milepost_store::sqlite::{Options, Sqlite};
 use milepost_store::{Store, StoreError};
 
-use crate::config::{KeyError, PersonKey, Settings};
+use crate::config::{KeyError, PersonKeys, Settings};
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use crate::keeper::Keeper;
+use crate::quarantine::Quarantine;
 
 /// Replayed events between two lines of the log.
 const REPLAY_LOG: usize = 1_000_000;
@@ -60,18 +61,24 @@ impl Writing {
     }
 
     fn around(store: Sqlite, engine: Option<Arc<Engine>>, settings: &Settings) -> Result<Self, OpenError> {
-        let key = PersonKey::of_directory(&settings.data, settings.privacy.key.as_ref())?;
+        let configured = settings.privacy.key.as_ref();
+        let keys = PersonKeys::of_directory(&settings.data, configured, store.person_keys()?)?;
         let health = Health::new(system_clock());
         let keeper = Keeper::start(Box::new(store), engine, Arc::clone(&health), settings.limits.keeper())
             .map_err(OpenError::Thread)?;
         let intake = Intake::new(
             settings.limits.doors(),
-            Pseudonymizer::new(key.bytes()),
+            keys.pseudonymizer(),
             system_clock,
             Arc::clone(&keeper) as _,
             Arc::clone(&health.events),
         );
         Ok(Self { intake, health, keeper })
+    }
+
+    /// The quarantine, to be tried again.
+    pub fn quarantine(&self, engine: &Arc<Engine>) -> Quarantine {
+        Quarantine::new(Arc::clone(&self.intake), Arc::clone(&self.keeper), Arc::clone(engine))
     }
 
     /// Takes no more, keeps and answers all that was taken, and gives up the data directory. Blocks.
@@ -81,6 +88,11 @@ impl Writing {
 }
 
 fn open_store(settings: &Settings) -> Result<Sqlite, StoreError> {
-    let options = Options { quarantine_rows: settings.limits.quarantine_events, ..Options::default() };
+    let options = Options {
+        quarantine_rows: settings.limits.quarantine_events,
+        quarantine_bytes: settings.limits.quarantine_bytes,
+        quarantine_age: settings.limits.quarantine_age,
+        ..Options::default()
+    };
     Sqlite::open(&settings.data, options)
 }

@@ -9,9 +9,11 @@ pub mod health;
 pub mod import;
 pub mod installation;
 pub mod keeper;
+pub mod quarantine;
 pub mod query;
 pub mod reference;
 pub mod remote;
+pub mod rotation;
 pub mod serve;
 pub mod shutdown;
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::engine::Engine;
 use crate::guard::{self, Guard, GuardError, Guarded};
 use crate::health::Health;
 use crate::installation::{OpenError, Writing};
-use crate::{exporter, query};
+use crate::{exporter, quarantine, query};
 pub(crate) use connections::ConnectionLimits;
 pub(crate) use peers::PeerLimits;
 
@@ -98,12 +98,16 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let guard = Guard::new(&settings, addr)?;
     let metrics_guard = metrics_addr.map(|addr| guard.for_metrics(&settings.metrics, addr));
     let deadline = Duration::from_secs(settings.limits.shutdown.seconds());
-    let limits = settings.limits.connections();
+    let (limits, series) = (settings.limits.connections(), settings.limits.series);
 
     let opened = tokio::task::spawn_blocking(move || Writing::open_with_model(&settings));
     let (writing, engine) = opened.await.map_err(|_| StartError::Interrupted)??;
     let (health, intake) = (Arc::clone(&writing.health), Arc::clone(&writing.intake));
-    let (reporter, router) = routes(&engine, &health, &intake, own.is_none()).await?;
+    let quarantine = quarantine::http::router(writing.quarantine(&engine));
+    let exporter = exporter::router(Arc::clone(&engine), Arc::clone(&health), series);
+    let (with_metrics, alone) =
+        if own.is_none() { (exporter, None) } else { (Router::new(), Some(exporter)) };
+    let (reporter, router) = routes(&engine, &health, &intake, quarantine.merge(with_metrics)).await?;
 
     let stop = watch::Sender::new(false);
     let serve = |listener, router: Router, guard: Guard| {
@@ -113,7 +117,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let everything = serve(listener, router, guard.clone());
     let metrics = own.zip(metrics_guard).map(|((listener, _), guard)| {
-        let router = probes(&health).merge(exporter::router(Arc::clone(&engine), Arc::clone(&health)));
+        let router = probes(&health).merge(alone.unwrap_or_default());
         serve(listener, router.fallback(not_found), guard)
     });
     let server = tokio::spawn(async move {
@@ -157,13 +161,12 @@ async fn routes(
     engine: &Arc<Engine>,
     health: &Arc<Health>,
     intake: &Arc<Intake>,
-    with_metrics: bool,
+    more: Router,
 ) -> Result<(HealthReporter, Router), StartError> {
-    let exporter = with_metrics.then(|| exporter::router(Arc::clone(engine), Arc::clone(health)));
     let http = probes(health)
         .merge(milepost_ingest::http::router(Arc::clone(intake)))
         .merge(query::http::router(Arc::clone(engine)))
-        .merge(exporter.unwrap_or_default())
+        .merge(more)
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found);
 
@@ -206,7 +209,7 @@ async fn not_found(headers: HeaderMap) -> Response {
     if content_type.starts_with(b"application/grpc") {
         return Status::unimplemented("no such service; reflection lists those there are").into_http();
     }
-    let message = "no such path: there are /v1/events, /v1/metrics, /metrics, /healthz and /readyz";
+    let message = "no such path: there are /v1/events, /v1/metrics, /v1/quarantine/retry, /metrics, /healthz and /readyz";
     refusal(StatusCode::NOT_FOUND, "not_found", "path", message)
 }
 

@@ -70,6 +70,10 @@ impl Reader for Remembered {
         Ok(Vec::new())
     }
 
+    fn refusals(&mut self, _: u64, _: usize) -> Result<Vec<Quarantined>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn sizes(&mut self) -> Result<Sizes, StoreError> {
         Ok(Sizes { versions: self.0.len() as u64, ..Sizes::default() })
     }

@@ -290,3 +290,89 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(err(&nowhere).contains("holds no data of milepost"), "{}", err(&nowhere));
 }
+
+#[test]
+fn refused_events_are_tried_again_once_the_cause_is_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, strict) = (directory.path().join("data"), directory.path().join("strict.toml"));
+    std::fs::write(&strict, "[limits]\nname_bytes = 6").unwrap();
+    let (data, strict) = (data.to_str().unwrap(), strict.to_str().unwrap());
+    let long = GOOD.replace("shop", "a long name");
+    let imported =
+        milepost(&["import", "--data", data, "--config", strict, "-"], &format!("{long}\nnonsense"));
+    assert_eq!(imported.status.code(), Some(3), "{}", err(&imported));
+    let retry = |more: &[&str]| milepost(&[&["quarantine", "retry", "--data", data], more].concat(), "");
+
+    let again = retry(&["--config", strict, "--reason", "too_long"]);
+    assert_eq!(again.status.code(), Some(3), "{}", err(&again));
+    assert_eq!(out(&again), "1 tried: 0 stored, 0 duplicate, 1 refused again\n  too_long: 1\n");
+    let dry = retry(&["--dry-run", "--format", "json"]);
+    let expected = r#"{"dry_run":true,"duplicate":0,"forbidden":0,"reasons":{"malformed":1},"refused":1,"stored":1,"tried":2}"#;
+    assert_eq!((dry.status.code(), out(&dry).trim_end()), (Some(3), expected), "{}", err(&dry));
+    let one = retry(&["--id", "1", "7"]);
+    assert_eq!(one.status.code(), Some(0), "{}", err(&one));
+    assert_eq!(out(&one), "1 tried: 1 stored, 0 duplicate, 0 refused again\n");
+    assert_eq!(err(&one), "milepost: 1 of the numbers are not in the quarantine\n");
+    let list = milepost(&["quarantine", "list", "--format", "json", "--data", data], "");
+    assert_eq!(out(&list).lines().count(), 1);
+    assert!(out(&import(Path::new(data), &long)).contains(r#""duplicate":1"#));
+
+    for (arguments, code, said) in [
+        (&["quarantine", "retry", "--reason", "none"][..], 2, "too_many_names"),
+        (
+            &["quarantine", "retry", "--data", data, "--server", "http://127.0.0.1:1"],
+            2,
+            "cannot be used with",
+        ),
+        (&["quarantine", "retry", "--server", "127.0.0.1:1"], 2, "write http://host:port"),
+        (&["quarantine", "retry", "--server", "http://127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (&["quarantine", "retry", "--data", "no-such-directory"], 1, "no-such-directory"),
+    ] {
+        let output = milepost(arguments, "");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", err(&output));
+        assert!(err(&output).contains(said), "{arguments:?}: {}", err(&output));
+    }
+    assert!(!Path::new("no-such-directory").exists());
+}
+
+#[test]
+fn a_key_is_rotated_and_whoever_sends_again_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    import(directory.path(), GOOD);
+    let rotated = milepost(&["key", "rotate", "--data", data], "");
+    assert_eq!(rotated.status.code(), Some(0), "{}", err(&rotated));
+    assert!(out(&rotated).ends_with(
+        "1 events and 0 refusals have other pseudonyms, verified; person.key has 2 keys now: back them up\n"
+    ));
+    assert!(out(&import(directory.path(), GOOD)).contains(r#""duplicate":1"#));
+    let doctor = milepost(&["doctor", "--data", data], "");
+    assert_eq!(doctor.status.code(), Some(0), "{}", out(&doctor));
+
+    let backup = directory.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    let backed_up = milepost(&["backup", "--data", data, "--to", backup], "");
+    assert_eq!(backed_up.status.code(), Some(0), "{}", err(&backed_up));
+    let restored = directory.path().join("restored");
+    let output = milepost(&["restore", "--from", backup, "--data", restored.to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&import(&restored, GOOD)).contains(r#""duplicate":1"#));
+
+    // With the first key alone nobody would be known any more.
+    let keys = std::fs::read_to_string(directory.path().join("person.key")).unwrap();
+    let first = keys.lines().next().unwrap();
+    std::fs::write(directory.path().join("person.key"), first).unwrap();
+    let output = import(directory.path(), GOOD);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("1 of the 2 keys are there"), "{}", err(&output));
+    let doctor = milepost(&["doctor", "--data", data], "");
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(out(&doctor).contains("1 of the 2 keys"), "{}", out(&doctor));
+
+    let configured = milepost_in(&[("MILEPOST_PRIVACY__KEY", first)], &["key", "rotate", "--data", data], "");
+    assert_eq!(configured.status.code(), Some(2));
+    assert!(err(&configured).contains("privacy.key"), "{}", err(&configured));
+    let served = milepost(&["key", "rotate", "--server", "http://127.0.0.1:1"], "");
+    assert_eq!(served.status.code(), Some(2));
+    assert!(err(&served).contains("stop it"), "{}", err(&served));
+}

@@ -6,7 +6,7 @@
 //!    seen only once its transaction has committed.
 //! 2. Every version of an event is kept; the largest wins. [`Store::replay`] gives exactly the winners.
 
-use milepost_model::{Event, EventId, EventKey, Rejected, Sealed, Timestamp};
+use milepost_model::{Event, EventId, EventKey, Refusal, Rejected, Sealed, Timestamp};
 
 pub mod sqlite;
 
@@ -63,6 +63,16 @@ pub trait Store: Send {
         now: Timestamp,
     ) -> Result<Vec<Appended>, StoreError>;
 
+    /// Keeps refused events that were tried again, all or none, durably: each leaves the quarantine in the transaction
+    /// that keeps it. Those still refused stay, with their new reason. One result per event, in order. A rehearsal gives
+    /// the same results and changes nothing.
+    fn retry(
+        &mut self,
+        retried: &Retried,
+        now: Timestamp,
+        rehearsal: bool,
+    ) -> Result<Vec<Appended>, StoreError>;
+
     /// Calls `each` with every winner, retractions included, in the order kept.
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError>;
 
@@ -70,10 +80,21 @@ pub trait Store: Send {
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 }
 
+/// Refused events that were tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Retried {
+    /// Those to be kept.
+    pub events: Vec<Sealed>,
+    /// Their numbers in the quarantine, as many as there are events.
+    pub numbers: Vec<u64>,
+    /// Those still refused, by their numbers, and why.
+    pub refused: Vec<(u64, Refusal)>,
+}
+
 /// A refused event, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Its number in the quarantine; grows.
+    /// Its number in the quarantine; grows, and may have gaps.
     pub number: u64,
     /// When it was refused.
     pub at: Timestamp,
@@ -92,6 +113,9 @@ pub trait Reader: Send {
     /// The newest refusals with a number below `before`, newest first, at most `limit`.
     fn quarantine(&mut self, before: Option<u64>, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
 
+    /// The oldest refusals with a number above `after`, oldest first, at most `limit`.
+    fn refusals(&mut self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
+
     /// How many events (versions) and refusals are kept.
     fn sizes(&mut self) -> Result<Sizes, StoreError>;
 }
@@ -105,6 +129,10 @@ pub struct Sizes {
     pub superseded: u64,
     /// Refusals in the quarantine.
     pub quarantined: u64,
+    /// Bytes of their texts and payloads.
+    pub quarantined_bytes: u64,
+    /// Refusals ever that were dropped, to make room for newer ones or as too old.
+    pub quarantine_dropped: u64,
     /// Bytes on disk.
     pub bytes: u64,
 }

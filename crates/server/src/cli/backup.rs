@@ -8,7 +8,7 @@ use milepost_store::sqlite;
 
 use super::Failure;
 use super::copying::{Copying, told};
-use crate::config::PersonKey;
+use crate::config::PersonKeys;
 use crate::engine::system_clock;
 
 const HELP: &str = "\
@@ -53,8 +53,8 @@ impl BackupArgs {
     }
 
     fn key(&self) -> Result<String, Failure> {
-        let key = PersonKey::kept_in(&self.data).map_err(Failure::new)?;
-        key.map(|key| key.hex()).ok_or_else(|| {
+        let keys = PersonKeys::kept_in(&self.data).map_err(Failure::new)?;
+        keys.map(|keys| keys.text()).ok_or_else(|| {
             Failure::new(format!(
                 "{} has no person.key, so the backup would be without it: if the key is in the configuration, keep that with \
                  your backups and say --without-key",

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::copying::bar;
-use crate::config::PersonKey;
+use crate::config::{KeyError, PersonKeys};
 
 const HELP: &str = "\
 Example:
@@ -61,8 +61,15 @@ impl DoctorArgs {
 
     /// What is to say of the key of the persons.
     fn key(&self) -> Option<Finding> {
-        let (severity, what, advice) = match PersonKey::kept_in(&self.data) {
-            Ok(Some(_)) => return None,
+        // What the database cannot say is among the findings already.
+        let in_force = sqlite::person_keys(&self.data).unwrap_or(1);
+        let (severity, what, advice) = match PersonKeys::kept_in(&self.data) {
+            Ok(Some(keys)) if keys.count() >= in_force => return None,
+            Ok(Some(keys)) => {
+                let path = self.data.join("person.key");
+                let missing = KeyError::Missing { path, found: keys.count(), in_force };
+                (Severity::Damage, missing.to_string(), "put it back from the backup")
+            }
             Ok(None) => (
                 Severity::Note,
                 "there is no person.key".to_owned(),
@@ -75,7 +82,7 @@ impl DoctorArgs {
     }
 }
 
-fn text(report: &Report) -> String {
+pub(super) fn text(report: &Report) -> String {
     let Report { versions, superseded, quarantined, runs, .. } = report;
     let mut text = format!(
         "events      {versions} ({superseded} of them replaced by others)\n\

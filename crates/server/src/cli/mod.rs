@@ -17,6 +17,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod import;
+mod key;
 mod quarantine;
 mod query;
 mod remote;
@@ -62,6 +63,8 @@ enum Command {
     Quarantine(quarantine::QuarantineCommand),
     #[command(subcommand)]
     Token(token::TokenCommand),
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Print the reference of all metrics, docs/metrics.md.
     #[command(hide = true)]
     Reference,
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => args.run(),
         Command::Quarantine(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Key(command) => command.run(),
         Command::Reference => {
             asking::print(&crate::reference::reference()).map_err(Failure::from).map(|()| ExitCode::SUCCESS)
         }

@@ -9,7 +9,7 @@ use milepost_store::sqlite::{self, Options, Sqlite};
 
 use super::Failure;
 use super::copying::{Copying, told};
-use crate::config::PersonKey;
+use crate::config::PersonKeys;
 
 /// Make a data directory of a backup.
 ///
@@ -30,11 +30,11 @@ impl RestoreArgs {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let bar = Copying::new();
         let keep = &mut |backup: &sqlite::BackedUp| {
-            let Some(key) = &backup.person_key else { return Ok(()) };
-            let key: PersonKey = key.parse().map_err(|_| {
+            let Some(keys) = &backup.person_key else { return Ok(()) };
+            let keys: PersonKeys = keys.parse().map_err(|_| {
                 StoreError::Corrupt(format!("{}: the key of the persons in it is none", self.from.display()))
             })?;
-            key.keep_in(&self.data).map_err(|error| StoreError::Io(error.to_string()))
+            keys.keep_in(&self.data).map_err(|error| StoreError::Io(error.to_string()))
         };
         let restored = sqlite::restore(&self.from, &self.data, keep, &mut |stage| bar.show(stage));
         bar.finish();

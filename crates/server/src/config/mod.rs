@@ -24,7 +24,7 @@ use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::{ConnectionLimits, PeerLimits};
 
 pub use mistake::Mistake;
-pub use person_key::{KeyError, PersonKey};
+pub use person_key::{KeyError, PersonKeys};
 pub use source::{ConfigError, Flags, check, load, process_variables, read};
 
 /// Everything that can be configured, with its default.
@@ -85,12 +85,18 @@ pub struct LimitSettings {
     pub commit_events: usize,
     /// Refused events the quarantine keeps; the oldest are dropped.
     pub quarantine_events: u32,
+    /// Bytes of them; the oldest are dropped.
+    pub quarantine_bytes: u64,
+    /// How long it keeps them. Absent: until there are too many.
+    pub quarantine_age: Option<Span>,
     /// Names of teams there may be.
     pub teams: usize,
     /// Names of services there may be.
     pub services: usize,
     /// Names of capabilities there may be.
     pub capabilities: usize,
+    /// Series that a scrape of `/metrics` has at most.
+    pub series: usize,
     /// Connections at the same time.
     pub connections: usize,
     /// The same from one address; this machine's own is not counted.
@@ -119,8 +125,9 @@ pub struct LimitSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Privacy {
-    /// The key, as 64 hex digits. Absent: the one in the data directory, made at the first start.
-    pub key: Option<PersonKey>,
+    /// The key, as 64 hex digits; after a rotation all of them, with commas between. Absent: those in the data directory, the
+    /// first of which is made at the first start.
+    pub key: Option<PersonKeys>,
 }
 
 impl Default for Settings {
@@ -160,9 +167,12 @@ impl Default for LimitSettings {
             queue_wait: Span::from_seconds(keeper.queue_wait.as_secs()),
             commit_events: keeper.commit_events,
             quarantine_events: milepost_store::sqlite::Options::default().quarantine_rows,
+            quarantine_bytes: milepost_store::sqlite::Options::default().quarantine_bytes,
+            quarantine_age: None,
             teams: keeper.names.teams,
             services: keeper.names.services,
             capabilities: keeper.names.capabilities,
+            series: 10_000,
             connections: 1_024,
             connections_per_peer: 128,
             requests: 2_048,

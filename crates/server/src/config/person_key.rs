@@ -1,4 +1,4 @@
-//! The key that persons' pseudonyms are made with.
+//! The keys that persons' pseudonyms are made with.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use milepost_ingest::Pseudonymizer;
 use milepost_model::event::hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,7 +16,7 @@ const FILE: &str = "person.key";
 /// 32 secret bytes. Whoever has them can tell whether a pseudonym is a given person's; whoever loses them can no longer
 /// tell that a person of tomorrow is one of today.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PersonKey([u8; 32]);
+struct PersonKey([u8; 32]);
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,19 @@ pub enum KeyError {
     /// Two keys: with the other one, every person known would become somebody else.
     #[error("privacy.key is not the key in {}, by which the persons in the data directory are known", .0.display())]
     Another(PathBuf),
+    /// Fewer keys than are in force: with those alone, every person known would become somebody else.
+    #[error(
+        "{}: {found} of the {in_force} keys are there that the pseudonyms in the data directory are made with: put all of \
+         them back from the backup, or into privacy.key", path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Keys there.
+        found: usize,
+        /// Keys needed.
+        in_force: usize,
+    },
     /// The file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -42,51 +56,88 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
+/// The keys of a data directory, at least one: pseudonyms are made with the first, and of those again with each of the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonKeys(Vec<PersonKey>);
+
 impl PersonKey {
-    /// Its bytes.
-    pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
+    fn random() -> Result<Self, KeyError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(KeyError::Random)?;
+        Ok(Self(bytes))
     }
+}
 
-    /// The key of this data directory: the configured one, else the one kept there, made now if there is none. Call it
-    /// holding the lock of the directory.
-    pub fn of_directory(directory: &Path, configured: Option<&Self>) -> Result<Self, KeyError> {
+impl PersonKeys {
+    /// The keys of this data directory of which so many are in force: the configured ones, else those kept there. If there
+    /// are none, and one is enough, it is made now. Call it holding the lock of the directory.
+    pub fn of_directory(
+        directory: &Path,
+        configured: Option<&Self>,
+        in_force: usize,
+    ) -> Result<Self, KeyError> {
         let path = directory.join(FILE);
-        match (Self::read(&path)?, configured) {
-            (Some(kept), Some(configured)) if kept != *configured => Err(KeyError::Another(path)),
-            (_, Some(configured)) => Ok(configured.clone()),
-            (Some(kept), None) => Ok(kept),
-            (None, None) => {
-                let key = Self::random()?;
-                key.write(&path).map_err(|source| KeyError::Io { path, source })?;
-                Ok(key)
+        let keys = match (Self::read(&path)?, configured) {
+            (Some(kept), Some(configured)) if kept.first(in_force) != configured.first(in_force) => {
+                return Err(KeyError::Another(path));
             }
-        }
+            (_, Some(configured)) => configured.clone(),
+            (Some(kept), None) => kept,
+            (None, None) if in_force == 1 => {
+                let keys = Self(vec![PersonKey::random()?]);
+                keys.keep_in(directory)?;
+                keys
+            }
+            (None, None) => Self(Vec::new()),
+        };
+        keys.first(in_force).ok_or(KeyError::Missing { path, found: keys.0.len(), in_force })
     }
 
-    /// The key kept in this data directory, if there is one.
+    /// The keys kept in this data directory, if there are any. The last of them may not be in force yet.
     pub fn kept_in(directory: &Path) -> Result<Option<Self>, KeyError> {
         Self::read(&directory.join(FILE))
     }
 
-    /// Keeps it in a data directory that is just being made.
+    /// Keeps them in a data directory, in the place of those that may be there.
     pub fn keep_in(&self, directory: &Path) -> Result<(), KeyError> {
         let path = directory.join(FILE);
         self.write(&path).map_err(|source| KeyError::Io { path, source })
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The first so many, if there are as many.
+    fn first(&self, count: usize) -> Option<Self> {
+        self.0.get(..count).map(|keys| Self(keys.to_owned()))
+    }
+
+    /// The first so many of those in a data directory, one of them made now, and what makes pseudonyms with that one alone.
+    /// The others have been in force.
+    pub fn next(directory: &Path, in_force: usize) -> Result<(Self, Pseudonymizer), KeyError> {
+        let path = directory.join(FILE);
+        let found = Self::read(&path)?.map_or(Vec::new(), |keys| keys.0);
+        let Some(old) = found.get(..in_force) else {
+            return Err(KeyError::Missing { path, found: found.len(), in_force });
+        };
+        let new = PersonKey::random()?;
+        let pseudonyms = Pseudonymizer::new(&new.0);
+        Ok((Self(old.iter().cloned().chain([new]).collect()), pseudonyms))
+    }
+
+    /// What makes pseudonyms with all of them.
+    pub fn pseudonymizer(&self) -> Pseudonymizer {
+        Pseudonymizer::chain(self.0.iter().map(|key| &key.0))
+    }
+
     fn read(path: &Path) -> Result<Option<Self>, KeyError> {
         match fs::read_to_string(path) {
-            Ok(text) => text.trim().parse().map(Some).map_err(|_| KeyError::BadFile(path.to_owned())),
+            Ok(text) => text.parse().map(Some).map_err(|_| KeyError::BadFile(path.to_owned())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(KeyError::Io { path: path.to_owned(), source }),
         }
-    }
-
-    fn random() -> Result<Self, KeyError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(KeyError::Random)?;
-        Ok(Self(bytes))
     }
 
     /// Under another name first and then renamed, both synced: events hashed with a key that a power cut takes away
@@ -98,7 +149,7 @@ impl PersonKey {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&new)?;
-        writeln!(file, "{}", self.hex())?;
+        writeln!(file, "{}", self.text())?;
         file.sync_all()?;
         fs::rename(&new, path)?;
         match path.parent() {
@@ -108,9 +159,20 @@ impl PersonKey {
         }
     }
 
-    /// As its file has it.
-    pub fn hex(&self) -> String {
-        hex(&self.0)
+    /// As their file has them: one a line, the first one first.
+    pub fn text(&self) -> String {
+        self.0.iter().map(|key| hex(&key.0)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl FromStr for PersonKeys {
+    type Err = KeyError;
+
+    /// Of keys with white space or commas between them.
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let keys = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|key| !key.is_empty());
+        let keys: Vec<_> = keys.map(str::parse).collect::<Result<_, _>>()?;
+        if keys.is_empty() { Err(KeyError::NotAKey) } else { Ok(Self(keys)) }
     }
 }
 
@@ -136,14 +198,14 @@ impl fmt::Debug for PersonKey {
     }
 }
 
-impl Serialize for PersonKey {
+impl Serialize for PersonKeys {
     /// Without the key: settings are printed and logged.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("(secret)")
     }
 }
 
-impl<'de> Deserialize<'de> for PersonKey {
+impl<'de> Deserialize<'de> for PersonKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -153,12 +215,20 @@ impl<'de> Deserialize<'de> for PersonKey {
 mod tests {
     use super::*;
 
+    fn of(directory: &Path, configured: Option<&PersonKeys>) -> Result<PersonKeys, KeyError> {
+        PersonKeys::of_directory(directory, configured, 1)
+    }
+
+    fn keys(bytes: &[u8]) -> PersonKeys {
+        PersonKeys(bytes.iter().map(|byte| PersonKey([*byte; 32])).collect())
+    }
+
     #[test]
     fn a_directory_keeps_its_key() {
         let directory = tempfile::tempdir().unwrap();
-        let key = PersonKey::of_directory(directory.path(), None).unwrap();
-        assert_eq!(PersonKey::of_directory(directory.path(), None).unwrap(), key);
-        assert_ne!(PersonKey::of_directory(tempfile::tempdir().unwrap().path(), None).unwrap(), key);
+        let key = of(directory.path(), None).unwrap();
+        assert_eq!(of(directory.path(), None).unwrap(), key);
+        assert_ne!(of(tempfile::tempdir().unwrap().path(), None).unwrap(), key);
     }
 
     #[cfg(unix)]
@@ -166,7 +236,7 @@ mod tests {
     fn nobody_else_can_read_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        PersonKey::of_directory(directory.path(), None).unwrap();
+        of(directory.path(), None).unwrap();
         let mode = fs::metadata(directory.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -175,28 +245,46 @@ mod tests {
     fn a_damaged_key_is_never_replaced() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE), "half a ke").unwrap();
-        assert!(matches!(PersonKey::of_directory(directory.path(), None), Err(KeyError::BadFile(_))));
+        assert!(matches!(of(directory.path(), None), Err(KeyError::BadFile(_))));
         assert_eq!(fs::read_to_string(directory.path().join(FILE)).unwrap(), "half a ke");
     }
 
     #[test]
     fn a_configured_key_is_the_one_kept_or_the_only_one() {
         let directory = tempfile::tempdir().unwrap();
-        let configured = PersonKey([7; 32]);
-        let key = |configured| PersonKey::of_directory(directory.path(), configured);
-        assert_eq!(key(Some(&configured)).unwrap(), configured);
-        let kept = key(None).unwrap();
-        assert_eq!(key(Some(&kept)).unwrap(), kept);
-        assert!(matches!(key(Some(&configured)), Err(KeyError::Another(_))));
+        let configured = keys(&[7]);
+        assert_eq!(of(directory.path(), Some(&configured)).unwrap(), configured);
+        let kept = of(directory.path(), None).unwrap();
+        assert_eq!(of(directory.path(), Some(&kept)).unwrap(), kept);
+        assert!(matches!(of(directory.path(), Some(&configured)), Err(KeyError::Another(_))));
     }
 
     #[test]
     fn a_key_is_64_hex_digits() {
         let text = "00ff".repeat(16);
-        assert_eq!(text.parse::<PersonKey>().unwrap().hex(), text);
-        for bad in ["", "00", &"0g".repeat(32), &"é".repeat(32)] {
-            assert!(bad.parse::<PersonKey>().is_err(), "{bad}");
+        assert_eq!(text.parse::<PersonKeys>().unwrap().text(), text);
+        for bad in ["", ",", "00", &"0g".repeat(32), &"é".repeat(32), &format!("{text} 00")] {
+            assert!(bad.parse::<PersonKeys>().is_err(), "{bad}");
         }
-        assert!(!format!("{:?}", text.parse::<PersonKey>().unwrap()).contains("00ff"));
+        assert!(!format!("{:?}", text.parse::<PersonKeys>().unwrap()).contains("00ff"));
+        let two = format!("{text},{}", "00".repeat(32)).parse::<PersonKeys>().unwrap();
+        assert_eq!((two.count(), two.text().parse::<PersonKeys>().unwrap()), (2, two));
+    }
+
+    #[test]
+    fn only_those_in_force_are_used_and_none_of_them_may_be_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let in_force = |count| PersonKeys::of_directory(directory.path(), None, count);
+        assert!(matches!(in_force(2), Err(KeyError::Missing { found: 0, in_force: 2, .. })));
+        keys(&[1, 2]).keep_in(directory.path()).unwrap();
+        assert_eq!((in_force(1).unwrap(), in_force(2).unwrap()), (keys(&[1]), keys(&[1, 2])));
+        assert!(matches!(in_force(3), Err(KeyError::Missing { found: 2, in_force: 3, .. })));
+        // One more than is in force is what a rotation left that was stopped: its key is not used again.
+        let (next, _) = PersonKeys::next(directory.path(), 1).unwrap();
+        assert_eq!((next.count(), next.first(1).unwrap()), (2, keys(&[1])));
+        assert_ne!(next, keys(&[1, 2]));
+        let configured = keys(&[1]);
+        let too_few = PersonKeys::of_directory(directory.path(), Some(&configured), 2);
+        assert!(matches!(too_few, Err(KeyError::Another(_))));
     }
 }

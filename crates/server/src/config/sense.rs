@@ -8,7 +8,7 @@ use milepost_model::refusal::flaw;
 use super::{LimitSettings, Settings};
 
 /// The smallest numbers that make sense, where that is not 0.
-const LEAST: [(&str, usize); 12] = [
+const LEAST: [(&str, usize); 13] = [
     // Less than this, and a scrape of a few services finds no room.
     ("limits.answers_bytes", 1024 * 1024),
     ("limits.batch_events", 1),
@@ -22,6 +22,8 @@ const LEAST: [(&str, usize); 12] = [
     ("limits.queue_events", 1),
     ("limits.requests", 1),
     ("limits.requests_per_peer", 1),
+    // Milepost's own, and a few beside them.
+    ("limits.series", 500),
     ("limits.stream_batches", 1),
 ];
 
@@ -91,6 +93,7 @@ fn limits(limits: &LimitSettings, all: &mut Vec<Senseless>) {
         "limits.queue_events" => limits.queue_events as usize,
         "limits.requests" => limits.requests,
         "limits.requests_per_peer" => limits.requests_per_peer,
+        "limits.series" => limits.series,
         _ => limits.stream_batches,
     };
     for (key, least) in LEAST {

@@ -7,16 +7,32 @@ use milepost_model::answer::{Kind, Value};
 use milepost_model::metrics::{self, Spec};
 use milepost_model::{Answer, AsOf, Config, Model, QuestionError, Selector, Timestamp};
 
+use super::budget::Budget;
 use super::exposition::{Family, Labels, Number};
 
-/// All families, in the order of the registry.
-pub fn business(model: &Model, config: &Config, now: Timestamp) -> Result<Vec<Family>, QuestionError> {
+/// What goes out about the platform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Business {
+    /// All families, in the order of the registry.
+    pub families: Vec<Family>,
+    /// Capabilities that are in `other`, as there is no room for them.
+    pub folded: usize,
+}
+
+/// All of it, as of now, within a budget of so many series for all that is exported.
+pub fn business(
+    model: &Model,
+    config: &Config,
+    now: Timestamp,
+    series: usize,
+) -> Result<Business, QuestionError> {
     let mut families = Vec::new();
+    let budget = Budget::new(model, now, series);
     for metric in metrics::registry().iter().copied().filter(|metric| metric.spec().exported) {
         let answers = metrics::query(model, config, metric, &Selector::default(), AsOf::Instant(now))?;
-        families.extend(metric_families(metric.spec(), &answers));
+        families.extend(metric_families(metric.spec(), &budget.fold(answers)));
     }
-    Ok(families)
+    Ok(Business { families, folded: budget.folded })
 }
 
 /// Names of the families a metric has, if it is exported.

@@ -98,6 +98,11 @@ impl Family {
         &self.name
     }
 
+    /// How many series it has.
+    pub fn series(&self) -> usize {
+        self.samples.len()
+    }
+
     /// Adds the value of a gauge or counter.
     pub fn push(&mut self, labels: Labels, value: Number) {
         let suffix = if self.kind == Type::Counter { "_total" } else { "" };

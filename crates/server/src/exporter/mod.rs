@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+mod budget;
 pub mod business;
 pub mod exposition;
 mod negotiation;
@@ -19,40 +20,45 @@ mod process;
 use crate::answers::{self, AskError};
 use crate::engine::Engine;
 use crate::health::Health;
+use business::Business;
 
 #[derive(Clone)]
 struct Exported {
     engine: Arc<Engine>,
     health: Arc<Health>,
     scrapes: Arc<Semaphore>,
+    series: usize,
 }
 
 /// Scrapes at the same time. They do not wait for questions, however many or long those are.
 const SCRAPES: usize = 2;
 
-/// The route.
-pub fn router(engine: Arc<Engine>, health: Arc<Health>) -> Router {
+/// The route. One scrape has at most so many series.
+pub fn router(engine: Arc<Engine>, health: Arc<Health>, series: usize) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(Exported {
         engine,
         health,
         scrapes: Arc::new(Semaphore::new(SCRAPES)),
+        series,
     })
 }
 
 async fn metrics(State(exported): State<Exported>, headers: HeaderMap) -> Result<Response, AskError> {
-    let Exported { engine, health, scrapes } = exported;
+    let Exported { engine, health, scrapes, series } = exported;
     let dialect = negotiation::dialect(headers.get_all(header::ACCEPT));
     let text = answers::computing_within(scrapes, engine, move |engine| {
         let now = engine.now();
-        let (mut families, events) = {
+        let (business, events) = {
             let model = engine.model.read();
-            let families = business::business(&model, &engine.config, now);
-            (families.map_err(|error| AskError::Failed(error.to_string()))?, model.events())
+            let business = business::business(&model, &engine.config, now, series);
+            (business.map_err(|error| AskError::Failed(error.to_string()))?, model.events())
         };
+        let Business { mut families, folded } = business;
         // A store that cannot be asked is told of by the commits that fail; the rest of the scrape still counts.
         let sizes = engine.reader.lock().sizes().ok();
         families.extend(own::own(&health, &engine.digest, events, sizes));
         families.extend(process::process(health.started_at));
+        families.extend(own::exported(&families, folded, series));
         Ok(exposition::write(&families, dialect))
     })
     .await?;

@@ -12,7 +12,7 @@ use crate::health::Health;
 /// All families. `events` is what the Model holds; `sizes` what the store does, where it could be asked.
 pub fn own(health: &Health, config_digest: &str, events: usize, sizes: Option<Sizes>) -> Vec<Family> {
     let mut families = doors(health);
-    families.push(denied(health));
+    families.extend([retried(health), denied(health)]);
     families.extend(keeping(health));
     families.push(gauge("milepost_model_events", "Winning events in the Model.", events as u64));
     families.extend(sizes.into_iter().flat_map(kept));
@@ -45,6 +45,17 @@ fn doors(health: &Health) -> Vec<Family> {
         unreadable.push(vec![label()], Number::Count(counts.unreadable));
     }
     vec![fates, refused, unreadable]
+}
+
+/// Not among the events received: they were counted as refused when they came.
+fn retried(health: &Health) -> Family {
+    let help = "Refused events that `milepost quarantine retry` tried again, by what became of them.";
+    ["stored", "duplicate", "refused"].into_iter().zip(&health.retried).fold(
+        Family::counter("milepost_quarantine_retried_events", help),
+        |family, (fate, count)| {
+            family.with(vec![("fate", fate.to_owned())], Number::Count(count.load(Relaxed)))
+        },
+    )
 }
 
 fn denied(health: &Health) -> Family {
@@ -109,6 +120,16 @@ fn kept(sizes: Sizes) -> Vec<Family> {
         ),
         gauge("milepost_store_winners", "Versions kept that win: one for each event.", sizes.winners()),
         gauge("milepost_quarantine_events", "Refused events kept in the quarantine.", sizes.quarantined),
+        gauge(
+            "milepost_quarantine_size_bytes",
+            "Their texts and what was sent, as far as it is kept.",
+            sizes.quarantined_bytes,
+        ),
+        counter(
+            "milepost_quarantine_dropped_events",
+            "Refused events ever that the quarantine dropped, to make room for newer ones or as too old.",
+            sizes.quarantine_dropped,
+        ),
         gauge("milepost_store_size_bytes", "Size of the store on disk.", sizes.bytes),
     ]
 }
@@ -131,6 +152,21 @@ fn identity(config_digest: &str) -> Vec<Family> {
             config_digest,
         ),
     ]
+}
+
+/// How much is exported, all of `families` and these themselves, and what is not for want of room.
+pub(super) fn exported(families: &[Family], folded: usize, limit: usize) -> Vec<Family> {
+    let series: usize = families.iter().map(Family::series).sum();
+    let own = [
+        ("milepost_exporter_series", "Series of this scrape.", series + 3),
+        ("milepost_exporter_series_limit", "Series that one scrape has at most: limits.series.", limit),
+        (
+            "milepost_exporter_series_folded_capabilities",
+            "Capabilities whose series are added up under `other`, as there is no room for more.",
+            folded,
+        ),
+    ];
+    own.map(|(name, help, value)| gauge(name, help, value as u64)).into()
 }
 
 fn gauge(name: &str, help: &str, value: u64) -> Family {

@@ -10,7 +10,7 @@ async fn scraped(accept: &str) -> (String, String) {
     let engine = testing::engine();
     let health = Health::new(engine.now());
     let request = Request::get("/metrics").header(header::ACCEPT, accept).body(Body::empty()).unwrap();
-    let response = router(engine, health).oneshot(request).await.unwrap();
+    let response = router(engine, health, 10_000).oneshot(request).await.unwrap();
     let content_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (content_type, String::from_utf8(body.to_vec()).unwrap())
@@ -36,6 +36,24 @@ async fn a_scrape_has_the_metrics_and_milepost_itself() {
 }
 
 #[tokio::test]
+async fn a_scrape_says_how_many_series_it_has() {
+    let (_, text) = scraped("*/*").await;
+    let series = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert!(
+        text.lines().any(|line| line == format!("milepost_exporter_series {series}")),
+        "{series}: {text}"
+    );
+    let about_itself = text.lines().filter(|line| {
+        ["market_share", "keep_rate", "self_service_rate", "time_to", "onboarding", "nps"]
+            .iter()
+            .all(|metric| !line.starts_with(&format!("milepost_{metric}")))
+            && !line.starts_with('#')
+    });
+    // With room for what is absent until something happens.
+    assert!(about_itself.count() + 50 < budget::OWN);
+}
+
+#[tokio::test]
 async fn openmetrics_on_request() {
     let (content_type, text) = scraped("application/openmetrics-text; version=1.0.0").await;
     assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"));
@@ -53,8 +71,8 @@ fn the_same_events_in_any_order_are_the_same_bytes() {
         for event in &events {
             model.insert(event);
         }
-        let families = business::business(&model, &Config::default(), now).unwrap();
-        exposition::write(&families, exposition::Dialect::Text)
+        let business = business::business(&model, &Config::default(), now, 10_000).unwrap();
+        exposition::write(&business.families, exposition::Dialect::Text)
     };
     let first = text();
     assert!(!first.is_empty());

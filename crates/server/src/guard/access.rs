@@ -57,6 +57,7 @@ enum Need {
     Any,
     Write,
     Read,
+    Admin,
 }
 
 /// By the path alone, so that nothing of a request is read before it is known who sent it.
@@ -66,6 +67,8 @@ fn need(path: &str) -> Need {
         Need::Nothing
     } else if path == "/v1/events" || service == pb::ingest_service_server::SERVICE_NAME {
         Need::Write
+    } else if path.starts_with("/v1/quarantine") {
+        Need::Admin
     } else if path == "/metrics"
         || path.starts_with("/v1/metrics")
         || service == pb::metrics_service_server::SERVICE_NAME
@@ -135,6 +138,7 @@ fn allow(token: &Token, need: Need) -> Result<(), Denied> {
         Need::Read if !has(Scope::Read) && !has(Scope::Admin) => {
             Err(Denied::Scope { name: name(), need: "read" })
         }
+        Need::Admin if !has(Scope::Admin) => Err(Denied::Scope { name: name(), need: "admin" }),
         _ => Ok(()),
     }
 }
@@ -179,6 +183,7 @@ mod tests {
             ("/v1/metrics", Need::Read),
             ("/v1/metrics/nps/explain", Need::Read),
             ("/metrics", Need::Read),
+            ("/v1/quarantine/retry", Need::Admin),
             ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::Any),
             ("//healthz", Need::Any),
             ("/nowhere", Need::Any),

@@ -82,10 +82,7 @@ impl Commit {
 
     /// Gives every sender his part of the result, and `each` the moment it was accepted.
     pub(super) fn answer(self, appended: &[Appended], mut each: impl FnMut(Instant)) {
-        let mut appended = appended.iter().map(|appended| match appended {
-            Appended::Duplicate => Kept::Duplicate,
-            Appended::Stored { conflict, .. } => Kept::Stored { conflict: *conflict },
-        });
+        let mut appended = appended.iter().map(told);
         let mut refused = self.refused.into_iter();
         for waiting in self.waiting {
             each(waiting.accepted);
@@ -103,6 +100,14 @@ impl Commit {
         for waiting in self.waiting {
             let _ = waiting.answer.send(Err(reason.clone()));
         }
+    }
+}
+
+/// What its sender is told.
+pub(super) fn told(appended: &Appended) -> Kept {
+    match appended {
+        Appended::Duplicate => Kept::Duplicate,
+        Appended::Stored { conflict, .. } => Kept::Stored { conflict: *conflict },
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod commit;
 mod names;
+mod retry;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,6 +32,7 @@ use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use commit::Commit;
 pub use names::NameLimits;
+use retry::Retry;
 
 /// How much may wait, and how much goes into one commit.
 #[derive(Debug, Clone, Copy)]
@@ -68,12 +70,18 @@ struct Pending {
     room: OwnedSemaphorePermit,
 }
 
+/// What the thread does one after the other.
+enum Work {
+    Keep(Pending),
+    Retry(Retry),
+}
+
 /// The way to the writer.
 pub struct Keeper {
     limits: KeeperLimits,
     room: Arc<Semaphore>,
     /// None once the keeper is closed.
-    queue: Mutex<Option<mpsc::UnboundedSender<Pending>>>,
+    queue: Mutex<Option<mpsc::UnboundedSender<Work>>>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
     health: Arc<Health>,
 }
@@ -110,9 +118,20 @@ impl Keeper {
     }
 
     async fn submit(&self, submission: Submission) -> Result<Vec<Kept>, HandedBack> {
+        let events = submission.events.len() + submission.rejected.len();
+        let pending =
+            |answer, room| Work::Keep(Pending { submission, accepted: Instant::now(), answer, room });
+        self.queue(events, pending).await
+    }
+
+    /// Queues work that is about so many events, and waits until it is done.
+    async fn queue(
+        &self,
+        events: usize,
+        work: impl FnOnce(oneshot::Sender<Result<Vec<Kept>, HandedBack>>, OwnedSemaphorePermit) -> Work,
+    ) -> Result<Vec<Kept>, HandedBack> {
         // Taken before waiting for room: the thread does not end while a sender exists, so what gets in is answered.
         let queue = self.queue.lock().clone().ok_or_else(|| unavailable("shutting down"))?;
-        let events = submission.events.len() + submission.rejected.len();
         // One larger than the whole queue gets in when the queue is empty.
         let permits = u32::try_from(events).unwrap_or(u32::MAX).clamp(1, self.limits.queue_events);
         let room = Arc::clone(&self.room).acquire_many_owned(permits);
@@ -121,7 +140,7 @@ impl Keeper {
         };
         let (answer, answered) = oneshot::channel();
         self.health.queue_events.fetch_add(events as u64, Relaxed);
-        if queue.send(Pending { submission, accepted: Instant::now(), answer, room }).is_err() {
+        if queue.send(work(answer, room)).is_err() {
             self.health.queue_events.fetch_sub(events as u64, Relaxed);
             return Err(unavailable("the keeper has failed"));
         }
@@ -150,12 +169,25 @@ struct Writer {
 
 impl Writer {
     /// Until every sender is gone and the queue is empty.
-    fn run(mut self, mut pending: mpsc::UnboundedReceiver<Pending>) {
+    fn run(mut self, mut queue: mpsc::UnboundedReceiver<Work>) {
         // Should anything in here panic, nobody must be sent here any more.
         let _guard = FailOnPanic(Arc::clone(&self.health));
-        while let Some(first) = pending.blocking_recv() {
-            let commit = Commit::form(first, || pending.try_recv().ok(), &self.limits);
-            self.keep(commit);
+        let mut held = None;
+        while let Some(work) = held.take().or_else(|| queue.blocking_recv()) {
+            match work {
+                Work::Retry(retry) => self.retry(retry),
+                Work::Keep(first) => {
+                    let next = || match queue.try_recv().ok()? {
+                        Work::Keep(pending) => Some(pending),
+                        retry @ Work::Retry(_) => {
+                            held = Some(retry);
+                            None
+                        }
+                    };
+                    let commit = Commit::form(first, next, &self.limits);
+                    self.keep(commit);
+                }
+            }
         }
     }
 
@@ -180,15 +212,18 @@ impl Writer {
                     self.health.freshness_seconds.observe_duration(accepted.elapsed());
                 });
             }
-            Err(error) => {
-                self.health.commit_failures.fetch_add(1, Relaxed);
-                tracing::error!(%error, events = size, "commit failed; its events are handed back");
-                if matches!(error, StoreError::Corrupt(_)) {
-                    self.health.fail(format!("the store is damaged: {error}"));
-                }
-                commit.hand_back(&unavailable(error.to_string()));
-            }
+            Err(error) => commit.hand_back(&self.failed(&error, size)),
         }
+    }
+
+    /// Notes a commit of so many events that failed. What to tell their senders.
+    fn failed(&self, error: &StoreError, events: usize) -> HandedBack {
+        self.health.commit_failures.fetch_add(1, Relaxed);
+        tracing::error!(%error, events, "commit failed; its events are handed back");
+        if matches!(error, StoreError::Corrupt(_)) {
+            self.health.fail(format!("the store is damaged: {error}"));
+        }
+        unavailable(error.to_string())
     }
 
     fn apply(&self, events: &[Sealed], appended: &[Appended]) {

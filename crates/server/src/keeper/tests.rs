@@ -3,8 +3,8 @@ use std::sync::mpsc as sync;
 use milepost_model::{
     Answer, AsOf, Body, Config, Content, Day, Door, EventId, Model, Rejected, Selector, Timestamp, metrics,
 };
-use milepost_store::Reader;
 use milepost_store::sqlite::{Options, Sqlite};
+use milepost_store::{Reader, Retried};
 use proptest::prelude::*;
 
 use super::*;
@@ -39,6 +39,10 @@ impl Store for Scripted {
             Turn::Fail(error) => Err(error),
             Turn::Panic => panic!("as scripted"),
         }
+    }
+
+    fn retry(&mut self, _: &Retried, _: Timestamp, _: bool) -> Result<Vec<Appended>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn replay(&mut self, _: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {

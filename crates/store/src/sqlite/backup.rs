@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::directory::{self, Lock};
-use super::{BUSY_TIMEOUT, DATABASE, reader, schema};
+use super::{BUSY_TIMEOUT, DATABASE, reader, rotate, schema};
 use crate::StoreError;
 
 /// Pages copied between two reports of progress.
@@ -60,7 +60,7 @@ pub struct BackedUp {
     pub quarantined: u64,
     /// Bytes of the file.
     pub bytes: u64,
-    /// The key of the persons.
+    /// The keys of the persons, one a line.
     pub person_key: Option<String>,
 }
 
@@ -82,6 +82,7 @@ pub fn backup(
         // Of one moment, and not begun anew whenever something is written meanwhile.
         let snapshot = source.unchecked_transaction()?;
         let counted = counts(&snapshot)?;
+        all_keys(&snapshot, person_key)?;
         let copy = copy(&snapshot, &new, progress)?;
         drop(snapshot);
         // The file alone has to be enough.
@@ -158,7 +159,8 @@ pub fn restore(
     made
 }
 
-fn beside(file: &Path) -> PathBuf {
+/// What a file is called until it is finished.
+pub(super) fn beside(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     file.with_file_name(name)
@@ -198,8 +200,20 @@ fn verify(copy: &Connection, file: &Path, expected: [i64; 3]) -> Result<(), Stor
     )))
 }
 
+/// The keys were read before: all those in force must be among them.
+fn all_keys(snapshot: &Connection, keys: Option<&str>) -> Result<(), StoreError> {
+    let needed = rotate::in_force(snapshot)?;
+    match keys.map(|keys| keys.split_whitespace().count()) {
+        Some(given) if given < needed => Err(StoreError::Unavailable(format!(
+            "{needed} keys of persons are in force, and {given} are there: if they were just rotated, try again; else put \
+             person.key back from a backup, or say --without-key"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Rows of the tables in [`TABLES`].
-fn counts(connection: &Connection) -> Result<[i64; 3], StoreError> {
+pub(super) fn counts(connection: &Connection) -> Result<[i64; 3], StoreError> {
     let counts = "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM superseded), \
                          (SELECT count(*) FROM quarantine)";
     Ok(connection.query_row(counts, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?)
@@ -216,15 +230,20 @@ fn is_sealed(copy: &Connection) -> Result<bool, StoreError> {
 
 /// SHA-256 of all rows, in hex.
 fn digest(connection: &Connection) -> Result<String, StoreError> {
-    digest_of(connection, &TABLES)
+    // Those of older formats have no table of keys.
+    let keys = connection.table_exists(None, "person_key")?.then_some("SELECT * FROM person_key");
+    digest_of(connection, TABLES.into_iter().chain(keys))
 }
 
 /// SHA-256 of what the rows do not say, in hex.
 fn seal(connection: &Connection) -> Result<String, StoreError> {
-    digest_of(connection, &SEALED)
+    digest_of(connection, SEALED)
 }
 
-fn digest_of(connection: &Connection, queries: &[&str]) -> Result<String, StoreError> {
+fn digest_of(
+    connection: &Connection,
+    queries: impl IntoIterator<Item = &'static str>,
+) -> Result<String, StoreError> {
     let mut hash = Sha256::new();
     for table in queries {
         let mut statement = connection.prepare(table)?;
@@ -265,7 +284,7 @@ fn contents(copy: &Connection, file: &Path) -> Result<BackedUp, StoreError> {
 }
 
 /// Gives a finished file its name, durably.
-fn put(new: &Path, file: &Path) -> Result<(), StoreError> {
+pub(super) fn put(new: &Path, file: &Path) -> Result<(), StoreError> {
     let put = || {
         File::open(new)?.sync_all()?;
         fs::rename(new, file)?;

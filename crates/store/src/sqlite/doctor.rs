@@ -358,7 +358,7 @@ impl Examination {
             match quarantine::list(snapshot, before, 1_000) {
                 Ok(refused) => match refused.last() {
                     Some(last) => before = Some(last.number),
-                    None => return Ok(()),
+                    None => return self.quarantine_total(snapshot),
                 },
                 Err(error @ StoreError::Corrupt(_)) => {
                     self.damage(error.to_string(), FROM_BACKUP);
@@ -367,6 +367,17 @@ impl Examination {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn quarantine_total(&mut self, snapshot: &Connection) -> Result<(), StoreError> {
+        let sum = "SELECT ifnull(sum(rows), 0) FROM quarantine_total";
+        let (told, found) =
+            (snapshot.query_row(sum, [], |row| row.get::<_, i64>(0))?, self.report.quarantined);
+        if told as u64 != found {
+            let what = format!("{told} refusals are said to be in the quarantine, and {found} are");
+            self.damage(what, FROM_BACKUP);
+        }
+        Ok(())
     }
 }
 

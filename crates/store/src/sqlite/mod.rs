@@ -20,12 +20,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use milepost_model::{Event, Rejected, Sealed, Timestamp};
+use milepost_model::{Event, Rejected, Sealed, Span, Timestamp};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
 use self::identity::Identity;
-use crate::{Appended, Reader, Store, StoreError};
+use crate::{Appended, Reader, Retried, Store, StoreError};
 
 mod backup;
 mod directory;
@@ -35,6 +35,7 @@ mod events;
 mod identity;
 mod quarantine;
 mod reader;
+mod rotate;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub use doctor::{Finding, Report, Severity, examine};
 #[cfg(feature = "fuzzing")]
 pub use identity::fuzzing;
 pub use reader::open_reader;
+pub use rotate::{Rewriter, Rotating, person_keys, rotate};
 
 /// The database, inside the data directory.
 const DATABASE: &str = "milepost.db";
@@ -56,18 +58,30 @@ const WAL: &str = "milepost.db-wal";
 /// How long a statement waits for a lock, such as one that somebody's `sqlite3` holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often commits look for refusals that are too old.
+const EXPIRY_EVERY: Span = Span::from_seconds(3_600);
+
 /// How much is kept beside the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Refusals in the quarantine; the oldest are dropped.
     pub quarantine_rows: u32,
+    /// Bytes of their texts and payloads; the oldest are dropped.
+    pub quarantine_bytes: u64,
+    /// How long they are kept; for ever if there is none.
+    pub quarantine_age: Option<Span>,
     /// Events whose identity is kept in memory before it goes into a run.
     pub identity_tail: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { quarantine_rows: 100_000, identity_tail: 1 << 17 }
+        Self {
+            quarantine_rows: 100_000,
+            quarantine_bytes: 256 << 20,
+            quarantine_age: None,
+            identity_tail: 1 << 17,
+        }
     }
 }
 
@@ -81,23 +95,14 @@ pub struct Sqlite {
     _lock: Lock,
     directory: PathBuf,
     options: Options,
+    /// When it is looked next for refusals that are too old.
+    next_expiry: Timestamp,
 }
 
 impl Sqlite {
     /// Opens the data directory for writing, creating it if need be, and locks it until dropped.
     pub fn open(directory: &Path, options: Options) -> Result<Self, StoreError> {
-        schema::require_version(rusqlite::version_number())?;
-        directory::create(directory)?;
-        let lock = Lock::take(directory)?;
-        let path = directory.join(DATABASE);
-        directory::private_file(&path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(&path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Before anything is written: the file may be somebody else's.
-        let format = schema::format(&connection, &path)?;
-        configure(&connection, &path)?;
-        schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
+        let (lock, mut connection) = open_database(directory)?;
         let mut identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
         if !identity.is_registered() {
             // What was made anew need not be made again at the next start.
@@ -106,8 +111,32 @@ impl Sqlite {
             transaction.commit()?;
             identity.committed();
         }
-        Ok(Self { identity, connection, _lock: lock, directory: directory.to_owned(), options })
+        let (directory, next_expiry) = (directory.to_owned(), Timestamp::MIN);
+        Ok(Self { identity, connection, _lock: lock, directory, options, next_expiry })
     }
+
+    /// How many keys of persons are in force.
+    pub fn person_keys(&self) -> Result<usize, StoreError> {
+        rotate::in_force(&self.connection)
+    }
+}
+
+/// Locks a data directory and opens its database for writing, creating both if need be, in the newest format.
+fn open_database(directory: &Path) -> Result<(Lock, Connection), StoreError> {
+    schema::require_version(rusqlite::version_number())?;
+    directory::create(directory)?;
+    let lock = Lock::take(directory)?;
+    let path = directory.join(DATABASE);
+    rotate::sweep(&path)?;
+    directory::private_file(&path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything is written: the file may be somebody else's.
+    let format = schema::format(&connection, &path)?;
+    configure(&connection, &path)?;
+    schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
+    Ok((lock, connection))
 }
 
 fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -139,7 +168,33 @@ impl Store for Sqlite {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.identity.begin(&transaction)?;
         let appended = events::append(&transaction, &mut self.identity, events, now)?;
-        quarantine::append(&transaction, rejected, now, self.options.quarantine_rows)?;
+        quarantine::append(&transaction, rejected, now)?;
+        let expire = self.options.quarantine_age.is_some() && self.next_expiry <= now;
+        if expire || !rejected.is_empty() {
+            quarantine::make_room(&transaction, &self.options, now)?;
+        }
+        transaction.commit()?;
+        self.identity.committed();
+        if expire {
+            self.next_expiry = now + EXPIRY_EVERY;
+        }
+        Ok(appended)
+    }
+
+    fn retry(
+        &mut self,
+        retried: &Retried,
+        now: Timestamp,
+        rehearsal: bool,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.identity.begin(&transaction)?;
+        let appended = events::append(&transaction, &mut self.identity, &retried.events, now)?;
+        if rehearsal {
+            // As if the commit had failed.
+            return Ok(appended);
+        }
+        quarantine::settle(&transaction, retried)?;
         transaction.commit()?;
         self.identity.committed();
         Ok(appended)

@@ -6,7 +6,8 @@ use milepost_model::{Door, Payload, Reason, Refusal, Rejected, Timestamp};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, params};
 
-use crate::{Quarantined, StoreError};
+use super::Options;
+use crate::{Quarantined, Retried, StoreError};
 
 /// Longer payloads are not kept, only why they were refused.
 const PAYLOAD_BYTES: usize = 64 << 10;
@@ -14,12 +15,11 @@ const PAYLOAD_BYTES: usize = 64 << 10;
 const JSON: &str = "json";
 const PROTOBUF: &str = "protobuf";
 
-/// Appends refusals within the transaction that `connection` is in, and drops the oldest above `limit`.
+/// Appends refusals within the transaction that `connection` is in.
 pub(super) fn append(
     connection: &Connection,
     rejected: &[Rejected],
     now: Timestamp,
-    limit: u32,
 ) -> Result<(), StoreError> {
     if rejected.is_empty() {
         return Ok(());
@@ -55,11 +55,61 @@ pub(super) fn append(
             ToSqlOutput::Borrowed(payload),
         ])?;
     }
-    // Numbers have no gaps, so the newest `limit` of them are the newest `limit` rows.
-    connection
-        .prepare_cached("DELETE FROM quarantine WHERE number <= ?1")?
-        .execute([connection.last_insert_rowid() - i64::from(limit)])?;
     Ok(())
+}
+
+/// Drops the oldest refusals until the others are within the limits.
+pub(super) fn make_room(
+    connection: &Connection,
+    options: &Options,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let [rows, bytes] = connection
+        .prepare_cached("SELECT rows, bytes FROM quarantine_total")?
+        .query_row([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?]))?;
+    let mut rows = rows - i64::from(options.quarantine_rows);
+    let mut bytes = bytes.saturating_sub_unsigned(options.quarantine_bytes);
+    let age = options.quarantine_age.and_then(|age| i64::try_from(age.seconds()).ok());
+    let horizon = age.map_or(i64::MIN, |age| now.micros().saturating_sub(age.saturating_mul(1_000_000)));
+    let mut oldest = connection.prepare_cached(
+        "SELECT number, at, octet_length(field) + octet_length(message) + ifnull(octet_length(source), 0)
+                        + ifnull(octet_length(event_id), 0) + ifnull(octet_length(payload), 0)
+         FROM quarantine ORDER BY number",
+    )?;
+    let (mut last, mut dropped, mut oldest) = (0_i64, 0_i64, oldest.query([])?);
+    while let Some(row) = oldest.next()? {
+        let at: i64 = row.get(1)?;
+        if rows <= 0 && bytes <= 0 && at >= horizon {
+            break;
+        }
+        last = row.get(0)?;
+        (rows, bytes, dropped) = (rows - 1, bytes - row.get::<_, i64>(2)?, dropped + 1);
+    }
+    drop(oldest);
+    if dropped == 0 {
+        return Ok(());
+    }
+    connection.prepare_cached("DELETE FROM quarantine WHERE number <= ?1")?.execute([last])?;
+    connection.prepare_cached("UPDATE quarantine_total SET dropped = dropped + ?1")?.execute([dropped])?;
+    Ok(())
+}
+
+/// Takes out what is kept now, and gives the others their new reason. A number that is not there any more is none.
+pub(super) fn settle(connection: &Connection, retried: &Retried) -> Result<(), StoreError> {
+    let mut delete = connection.prepare_cached("DELETE FROM quarantine WHERE number = ?1")?;
+    for number in &retried.numbers {
+        delete.execute([signed(*number)])?;
+    }
+    let mut update = connection
+        .prepare_cached("UPDATE quarantine SET reason = ?2, field = ?3, message = ?4 WHERE number = ?1")?;
+    for (number, Refusal { reason, field, message }) in &retried.refused {
+        update.execute(params![signed(*number), reason.as_str(), field, message])?;
+    }
+    Ok(())
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn bytes(payload: &Payload) -> &[u8] {
@@ -75,12 +125,30 @@ pub(super) fn list(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<Quarantined>, StoreError> {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(
-        "SELECT number, at, door, reason, field, message, source, event_id, payload_format, payload
-         FROM quarantine WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
-    )?;
-    let mut rows = statement.query([before.map_or(i64::MAX, signed), signed(limit as u64)])?;
+    let newest = "SELECT number, at, door, reason, field, message, source, event_id, payload_format, payload
+                  FROM quarantine WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+    query(connection, newest, before.map_or(i64::MAX, signed), limit)
+}
+
+/// The oldest refusals above a number, oldest first.
+pub(super) fn oldest(
+    connection: &Connection,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Quarantined>, StoreError> {
+    let oldest = "SELECT number, at, door, reason, field, message, source, event_id, payload_format, payload
+                  FROM quarantine WHERE number > ?1 ORDER BY number LIMIT ?2";
+    query(connection, oldest, signed(after), limit)
+}
+
+fn query(
+    connection: &Connection,
+    sql: &str,
+    number: i64,
+    limit: usize,
+) -> Result<Vec<Quarantined>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([number, signed(limit as u64)])?;
     let mut refusals = Vec::new();
     while let Some(row) = rows.next()? {
         refusals.push(read(row)?);

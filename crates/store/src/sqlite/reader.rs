@@ -19,20 +19,14 @@ pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
 pub(super) fn connect(directory: &Path) -> Result<Connection, StoreError> {
     schema::require_version(rusqlite::version_number())?;
     let path = directory.join(DATABASE);
-    let nothing_kept = || {
-        StoreError::Io(format!(
-            "{} holds no data of milepost: name the directory that `milepost serve` or `milepost import` was given",
-            directory.display()
-        ))
-    };
     if !path.exists() {
-        return Err(nothing_kept());
+        return Err(nothing_kept(directory));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     match schema::format(&connection, &path)? {
-        0 => Err(nothing_kept()),
+        0 => Err(nothing_kept(directory)),
         format if format < schema::MIGRATIONS.len() => Err(StoreError::Io(format!(
             "{} has the older format {format}: `milepost serve` brings it to format {}",
             path.display(),
@@ -40,6 +34,14 @@ pub(super) fn connect(directory: &Path) -> Result<Connection, StoreError> {
         ))),
         _ => Ok(connection),
     }
+}
+
+/// What is said of a directory without a database.
+pub(super) fn nothing_kept(directory: &Path) -> StoreError {
+    StoreError::Io(format!(
+        "{} holds no data of milepost: name the directory that `milepost serve` or `milepost import` was given",
+        directory.display()
+    ))
 }
 
 struct SqliteReader {
@@ -62,20 +64,24 @@ impl Reader for SqliteReader {
         quarantine::list(&self.connection, before, limit)
     }
 
+    fn refusals(&mut self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::oldest(&self.connection, after, limit)
+    }
+
     fn sizes(&mut self) -> Result<Sizes, StoreError> {
-        // Neither `seq` nor `number` has gaps, so only the losers, which are few, are counted one by one.
+        // `seq` has no gaps, so only the losers, which are few, are counted one by one.
         let mut statement = self.connection.prepare_cached(
-            "SELECT (SELECT ifnull(max(seq), 0) FROM event),
-                    (SELECT count(*) FROM superseded),
-                    (SELECT ifnull(max(number), 0) FROM quarantine)
-                    - (SELECT ifnull(min(number) - 1, 0) FROM quarantine)",
+            "SELECT (SELECT ifnull(max(seq), 0) FROM event), (SELECT count(*) FROM superseded), rows, bytes, dropped
+             FROM quarantine_total",
         )?;
-        let [versions, superseded, quarantined]: [i64; 3] =
-            statement.query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        let [versions, superseded, quarantined, quarantined_bytes, dropped]: [i64; 5] = statement
+            .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))?;
         Ok(Sizes {
             versions: versions as u64,
             superseded: superseded as u64,
             quarantined: quarantined as u64,
+            quarantined_bytes: quarantined_bytes as u64,
+            quarantine_dropped: dropped as u64,
             bytes: self.bytes(),
         })
     }

@@ -32,6 +32,8 @@ pub(super) const MIGRATIONS: &[&[Step]] = &[
         Step::Code(upgrade::superseded_by),
         Step::Sql(include_str!("migrations/0002_swap.sql")),
     ],
+    &[Step::Sql(include_str!("migrations/0003_quarantine_total.sql"))],
+    &[Step::Sql(include_str!("migrations/0004_person_keys.sql"))],
 ];
 
 /// Refuses a SQLite that can lose what it has confirmed.

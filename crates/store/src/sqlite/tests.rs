@@ -1,6 +1,6 @@
 //! What can only be tested from inside.
 
-use milepost_model::{Body, Content, EventId};
+use milepost_model::{Body, Content, Door, EventId, Reason, Refusal};
 use rusqlite::ErrorCode;
 
 use super::*;
@@ -47,6 +47,30 @@ fn a_full_disk_hands_the_batch_back_and_takes_it_when_there_is_room() {
     let is_new = |appended: &&Appended| **appended != Appended::Duplicate;
     assert_eq!(appended.iter().filter(is_new).count(), 1_989);
     assert_eq!(versions(&store), 2_000);
+}
+
+#[test]
+fn a_retry_that_fails_leaves_everything_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(directory.path(), Options::default()).unwrap();
+    let refused = Rejected {
+        refusal: Refusal::new(Reason::TooManyNames, "team", "a new name"),
+        door: Door::Http,
+        source: None,
+        id: None,
+        payload: None,
+    };
+    store.append(&[], &vec![refused; 2_000], Timestamp::MIN).unwrap();
+    let quarantined = |store: &Sqlite| store.reader().unwrap().sizes().unwrap().quarantined;
+    let retried = Retried { events: sealed(0..2_000), numbers: (1..=2_000).collect(), refused: Vec::new() };
+    let pages: u32 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    max_page_count(&store, pages + 1);
+    let error = store.retry(&retried, Timestamp::MIN, false).unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert_eq!((versions(&store), quarantined(&store)), (0, 2_000));
+    max_page_count(&store, u32::MAX);
+    store.retry(&retried, Timestamp::MIN, false).unwrap();
+    assert_eq!((versions(&store), quarantined(&store)), (2_000, 0));
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod backup;
 mod directory;
 mod doctor;
 mod laws;
+mod quarantine;
 mod reading;
+mod rotate;
 mod support;
 mod upgrade;

@@ -8,7 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use milepost_model::{Event, Refusal};
 use serde_json::Value;
 
-pub use scrub::scrub;
+pub use scrub::{REMOVED, scrub};
 
 use crate::{cdevents, cloudevents};
 use tree::{Json, Object};

@@ -18,7 +18,8 @@ const ENCODED: [&str; 3] = ["customData", "data", "data_base64"];
 /// How often JSON is looked for inside a text: `data` of a CloudEvent, and `customData` within that.
 const LAYERS: u8 = 2;
 
-const REMOVED: &str = "(removed)";
+/// What stands in the place of what may be a person and cannot be made a pseudonym.
+pub const REMOVED: &str = "(removed)";
 
 /// Calls `pseudonym` with every person that an event names, and removes what may be a person but is no text.
 pub fn scrub(event: &mut Value, pseudonym: &mut dyn FnMut(&mut String)) {

@@ -287,3 +287,51 @@ async fn certificates_that_are_none_are_told_by_key_and_file() {
     foreign.tls.key = Some(authority.path("other.pem"));
     assert!(refused(foreign).await.starts_with("tls.cert, tls.key: "));
 }
+
+#[tokio::test]
+async fn only_admins_have_refused_events_tried_again() {
+    use crate::quarantine::Outcome;
+    use crate::quarantine::http::PATH;
+
+    let directory = tempfile::tempdir().unwrap();
+    let settings = guarded(&directory);
+    let writer = token(&settings, "writer", Scope::Write, &["/other"]);
+    let reader = token(&settings, "reader", Scope::Read, &[]);
+    let admin = token(&settings, "admin", Scope::Admin, &[]);
+    let running = start(settings).await.unwrap();
+    let url = format!("http://{}", running.addr);
+    let remote = |secret: &Secret| Remote::new(&url, Some(secret.text()), None).unwrap();
+    assert_eq!(post(remote(&writer), event(1)).await.0, 422);
+
+    let ask = async |remote: Remote, content_type: &'static str, body: &'static str| {
+        blocking(move || {
+            let mut response = remote.post(PATH).header("content-type", content_type).send(body).unwrap();
+            (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        })
+        .await
+    };
+    let json = "application/json; charset=utf-8";
+    for secret in [&writer, &reader] {
+        assert_eq!(ask(remote(secret), json, "{}").await.0, 403);
+    }
+    for (content_type, body, status, field) in [
+        ("text/plain", "{}", 415, "Content-Type"),
+        (json, "{", 400, "body"),
+        (json, r#"{"reasons":["whim"]}"#, 400, "body"),
+        (json, r#"{"reason":["future"]}"#, 400, "body"),
+    ] {
+        let (found, answer) = ask(remote(&admin), content_type, body).await;
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((found, &answer["error"]["field"]), (status, &field.into()), "{body}: {answer}");
+    }
+    let outcome =
+        async |body| -> Outcome { serde_json::from_str(&ask(remote(&admin), json, body).await.1).unwrap() };
+    let left = outcome("{}").await;
+    assert_eq!((left.tried, left.forbidden, left.quarantined), (0, 1, 1));
+    let rehearsed = outcome(r#"{"reasons":["forbidden"],"dry_run":true}"#).await;
+    assert_eq!((rehearsed.stored, running.engine.model.read().events()), (1, 0));
+    assert_eq!(outcome(r#"{"reasons":["forbidden"]}"#).await.stored, 1);
+    assert_eq!(running.engine.model.read().events(), 1);
+    assert_eq!(outcome(r#"{"numbers":[1]}"#).await, Outcome::default());
+    running.shutdown().await;
+}

@@ -13,13 +13,16 @@ use serde_json::{Value, json};
 
 use super::Failure;
 
+mod retry;
+
 /// Columns of a table that is not shown on a terminal, whose width would be taken instead.
 const WIDTH: u16 = 160;
 
-/// Look at refused events.
+/// Look at refused events, and try them again.
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineCommand {
     List(ListArgs),
+    Retry(retry::RetryArgs),
 }
 
 /// List refused events, the newest first, each with its reason.
@@ -47,16 +50,24 @@ enum Format {
 }
 
 impl QuarantineCommand {
-    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
-        let Self::List(args) = self;
-        let mut reader = sqlite::open_reader(&args.data).map_err(Failure::new)?;
-        let refused = reader.quarantine(None, args.limit).map_err(Failure::new)?;
-        let text = match args.format {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::List(args) => args.run(),
+            Self::Retry(args) => args.run(),
+        }
+    }
+}
+
+impl ListArgs {
+    fn run(&self) -> Result<ExitCode, Failure> {
+        let mut reader = sqlite::open_reader(&self.data).map_err(Failure::new)?;
+        let refused = reader.quarantine(None, self.limit).map_err(Failure::new)?;
+        let text = match self.format {
             Format::Json => refused.iter().flat_map(|one| [as_json(one).to_string(), "\n".into()]).collect(),
             Format::Table if refused.is_empty() => "nothing was refused\n".to_owned(),
             Format::Table => format!("{}\n", as_table(&refused)),
         };
-        super::asking::print(&text)?;
+        crate::cli::asking::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,0 +1,379 @@
+//! Other pseudonyms for all persons: the database is written anew, beside the one that is there, and takes its place.
+//!
+//! Laws:
+//!
+//! 1. **The old or the new, never both.** The rename of the finished file is the one moment of change. The keys are durable
+//!    before it, and the database itself says how many of them its pseudonyms are made with.
+//! 2. **As if it had always been so.** Row for row the new database is what it would be, had every event come with the new
+//!    pseudonyms. Their digests decide anew which of two versions of the same revision wins.
+//! 3. **Nothing of the old stays.** No page is copied, so there are none with what was deleted; what has not been written
+//!    back from the WAL is, before the database is left behind.
+//!
+//! Identities do not depend on persons, nor do the numbers of events: the runs stay as they are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use milepost_model::{Content, Payload, Version};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+use rustc_hash::FxHashMap;
+
+use super::directory;
+use super::{BUSY_TIMEOUT, DATABASE, WAL, backup, reader, schema};
+use crate::StoreError;
+
+/// Rows between two reports of progress.
+const STRIDE: u64 = 10_000;
+
+/// What becomes of a table.
+enum Treatment {
+    /// Nobody is named in it.
+    Same,
+    Events,
+    /// Made from the events.
+    Losers,
+    Refusals,
+    KeysInForce,
+}
+
+/// Every table there is.
+const TABLES: [(&str, Treatment); 6] = [
+    ("event", Treatment::Events),
+    ("superseded", Treatment::Losers),
+    ("quarantine", Treatment::Refusals),
+    ("identity_run", Treatment::Same),
+    ("quarantine_total", Treatment::Same),
+    ("person_key", Treatment::KeysInForce),
+];
+
+/// Makes other pseudonyms of pseudonyms.
+pub struct Rewriter {
+    /// Of one.
+    pub pseudonym: Box<dyn Fn(&mut String)>,
+    /// Of all in a refused event. It must not become longer.
+    pub payload: Box<dyn Fn(&mut Payload)>,
+}
+
+/// How far it is. Between any two of them it may be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotating {
+    /// The keys are kept, of which all but the last are in force.
+    KeysKept,
+    /// So many rows of so many are written.
+    Writing(u64, u64),
+    /// What was written is being read again.
+    Verifying,
+    /// All is written and durable, under another name.
+    Written,
+    /// Nothing is outside the old database file any more.
+    Settled,
+    /// The new one has its place.
+    Swapped,
+}
+
+/// How many keys of persons are in force in a data directory.
+pub fn person_keys(data: &Path) -> Result<usize, StoreError> {
+    in_force(&reader::connect(data)?)
+}
+
+/// The same of an open database.
+pub(super) fn in_force(connection: &Connection) -> Result<usize, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT in_force FROM person_key")?;
+    let keys: i64 = statement.query_row([], |row| row.get(0))?;
+    usize::try_from(keys).ok().filter(|keys| *keys > 0).ok_or_else(|| {
+        StoreError::Corrupt(format!("{DATABASE}: no number of keys in force: restore a backup"))
+    })
+}
+
+/// Rewrites all pseudonyms of a data directory that nobody else has open. `keep` is told how many keys are in force; when
+/// it returns, the next one must be durable beside them.
+pub fn rotate(
+    data: &Path,
+    keep: impl FnOnce(usize) -> Result<Rewriter, StoreError>,
+    progress: &mut dyn FnMut(Rotating),
+) -> Result<(), StoreError> {
+    // Nothing is made where there is nothing.
+    if !data.join(DATABASE).exists() {
+        return Err(reader::nothing_kept(data));
+    }
+    let (_lock, mut old) = super::open_database(data)?;
+    let keys = in_force(&old)?;
+    let rewriter = keep(keys)?;
+    progress(Rotating::KeysKept);
+
+    let path = data.join(DATABASE);
+    let new = backup::beside(&path);
+    let finished = write(&mut old, &new, &rewriter, keys + 1, progress).and_then(|()| {
+        progress(Rotating::Written);
+        settle(old, data)
+    });
+    if let Err(error) = finished {
+        // What failed is told; that a file stays is not worth another word.
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
+    progress(Rotating::Settled);
+    backup::put(&new, &path)?;
+    progress(Rotating::Swapped);
+    Ok(())
+}
+
+/// Writes everything back into the database file and lets go of it: a WAL beside another database would be taken for its.
+fn settle(old: Connection, data: &Path) -> Result<(), StoreError> {
+    let in_use = || {
+        StoreError::Locked(format!(
+            "{} is being read by another process, such as `milepost query` or `milepost backup`: try again when it has ended",
+            data.display()
+        ))
+    };
+    let mode = old.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get::<_, String>(0));
+    match mode.map_err(StoreError::from) {
+        Ok(mode) if mode == "delete" => {}
+        Ok(_) | Err(StoreError::Unavailable(_)) => return Err(in_use()),
+        Err(error) => return Err(error),
+    }
+    old.close().map_err(|(_, error)| error)?;
+    if data.join(WAL).exists() { Err(in_use()) } else { Ok(()) }
+}
+
+/// Writes the new database and syncs it.
+fn write(
+    old: &mut Connection,
+    path: &Path,
+    rewriter: &Rewriter,
+    keys: usize,
+    progress: &mut dyn FnMut(Rotating),
+) -> Result<(), StoreError> {
+    remove(path)?;
+    directory::private_file(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut new = Connection::open_with_flags(path, flags)?;
+    new.busy_timeout(BUSY_TIMEOUT)?;
+    // Until it is finished it is nothing, so it needs neither a journal nor to be synced.
+    new.pragma_update_and_check(None, "journal_mode", "off", |_| Ok(()))?;
+    new.pragma_update(None, "synchronous", "off")?;
+    schema::migrate(&mut new, 0, schema::MIGRATIONS)?;
+    let snapshot = old.transaction()?;
+    copy(&snapshot, &new, rewriter, keys, progress)?;
+    progress(Rotating::Verifying);
+    let verdict: String = new.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" || backup::counts(&new)? != backup::counts(&snapshot)? {
+        return Err(StoreError::Corrupt(format!(
+            "{}: what was written is not sound ({verdict}): nothing is changed; `milepost doctor` says more of the original",
+            path.display()
+        )));
+    }
+    drop(snapshot);
+    new.close().map_err(|(_, error)| error)?;
+    let synced = fs::File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Io(format!("{}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn copy(
+    old: &Connection,
+    new: &Connection,
+    rewriter: &Rewriter,
+    keys: usize,
+    progress: &mut dyn FnMut(Rotating),
+) -> Result<(), StoreError> {
+    let [events, _, refusals] = backup::counts(old)?;
+    let all = (events + refusals) as u64;
+    let mut written = 0;
+    let mut count = || {
+        written += 1;
+        if written % STRIDE == 0 {
+            progress(Rotating::Writing(written, all));
+        }
+    };
+    // Rows that the migrations put there, and what the triggers count, are those of an empty database.
+    let triggers = triggers(new)?;
+    new.execute_batch("BEGIN")?;
+    for (name, _) in &triggers {
+        new.execute_batch(&format!("DROP TRIGGER {name}"))?;
+    }
+    for table in tables(old)? {
+        let Some((_, treatment)) = TABLES.iter().find(|(name, _)| *name == table) else {
+            return Err(StoreError::Corrupt(format!("{DATABASE} has a table `{table}` that nobody knows")));
+        };
+        match treatment {
+            Treatment::Same => rows(old, new, &table, &mut |_| Ok(()))?,
+            Treatment::Events => rows(old, new, &table, &mut |row| {
+                count();
+                event(row, rewriter)
+            })?,
+            Treatment::Refusals => rows(old, new, &table, &mut |row| {
+                count();
+                refusal(row, rewriter);
+                Ok(())
+            })?,
+            Treatment::Losers => {}
+            Treatment::KeysInForce => {
+                new.execute("UPDATE person_key SET in_force = ?1", [keys as i64])?;
+            }
+        }
+    }
+    losers(old, new)?;
+    // Numbers are never given twice.
+    new.execute("DELETE FROM sqlite_sequence", [])?;
+    sequence(old, new)?;
+    for (_, sql) in &triggers {
+        new.execute_batch(sql)?;
+    }
+    new.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+fn triggers(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
+    let triggers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(triggers.collect::<Result<_, _>>()?)
+}
+
+/// Our own, in no order that matters.
+fn tables(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )?;
+    let tables = statement.query_map([], |row| row.get(0))?;
+    Ok(tables.collect::<Result<_, _>>()?)
+}
+
+fn sequence(old: &Connection, new: &Connection) -> Result<(), StoreError> {
+    let mut statement = old.prepare("SELECT name, seq FROM sqlite_sequence")?;
+    let mut insert = new.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        insert.execute((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))?;
+    }
+    Ok(())
+}
+
+type Cells = BTreeMap<String, Value>;
+
+/// Copies the rows of a table, each as `change` leaves it.
+fn rows(
+    old: &Connection,
+    new: &Connection,
+    table: &str,
+    change: &mut dyn FnMut(&mut Cells) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut select = old.prepare(&format!("SELECT * FROM {table}"))?;
+    let mut names: Vec<String> = select.column_names().map(str::to_owned).collect();
+    // As the cells are.
+    names.sort_unstable();
+    let places: Vec<_> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+    new.execute(&format!("DELETE FROM {table}"), [])?;
+    let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
+    let mut insert = new.prepare(&insert)?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        let mut cells = Cells::new();
+        for name in &names {
+            cells.insert(name.clone(), row.get(name.as_str())?);
+        }
+        change(&mut cells)?;
+        insert.execute(params_from_iter(cells.values()))?;
+    }
+    Ok(())
+}
+
+fn event(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
+    let Some(Value::Text(text)) = row.get_mut("content") else {
+        return Err(unreadable("the content of an event"));
+    };
+    let mut content: Content =
+        serde_json::from_str(text).map_err(|_| unreadable("the content of an event"))?;
+    content.persons_mut().for_each(|name| (rewriter.pseudonym)(name));
+    *text = String::from_utf8(content.canonical()).map_err(|_| unreadable("the content of an event"))?;
+    Ok(())
+}
+
+fn refusal(row: &mut Cells, rewriter: &Rewriter) {
+    let mut payload = match row.remove("payload") {
+        Some(Value::Text(text)) => Payload::Json(text),
+        Some(Value::Blob(bytes)) => Payload::Protobuf(bytes),
+        other => {
+            row.insert("payload".to_owned(), other.unwrap_or(Value::Null));
+            return;
+        }
+    };
+    (rewriter.payload)(&mut payload);
+    let value = match payload {
+        Payload::Json(text) => Value::Text(text),
+        Payload::Protobuf(bytes) => Value::Blob(bytes),
+    };
+    row.insert("payload".to_owned(), value);
+}
+
+fn unreadable(what: &str) -> StoreError {
+    StoreError::Corrupt(format!(
+        "{what} in {DATABASE} cannot be read: `milepost doctor` says which; nothing is changed"
+    ))
+}
+
+/// Finds out anew which version each loser lost to. Which versions are of one event is known from who lost to whom before.
+fn losers(old: &Connection, new: &Connection) -> Result<(), StoreError> {
+    let mut versions = new.prepare("SELECT revision, content FROM event WHERE seq = ?1")?;
+    let mut insert = new.prepare("INSERT INTO superseded (seq, by) VALUES (?1, ?2)")?;
+    for seqs in of_one_event(old)? {
+        let mut winner: Option<(Version, i64)> = None;
+        for seq in seqs {
+            let version = versions.query_row([seq], |row| {
+                let revision: i64 = row.get(0)?;
+                let content = match row.get_ref(1)? {
+                    ValueRef::Text(text) => text,
+                    _ => &[],
+                };
+                Ok(Version::of(revision.cast_unsigned(), content))
+            })?;
+            let one = (version, seq);
+            let Some(other) = winner else {
+                winner = Some(one);
+                continue;
+            };
+            let (larger, smaller) = if one.0 > other.0 { (one, other) } else { (other, one) };
+            insert.execute([smaller.1, larger.1])?;
+            winner = Some(larger);
+        }
+    }
+    Ok(())
+}
+
+/// The versions of each event that has more than one, in the order they came.
+fn of_one_event(old: &Connection) -> Result<Vec<Vec<i64>>, StoreError> {
+    let mut statement = old.prepare("SELECT seq, by FROM superseded")?;
+    let by: FxHashMap<i64, i64> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut events: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for seq in by.keys() {
+        // Versions are totally ordered, so this ends, at the winner; were the table damaged, at the latest here.
+        let (mut winner, mut steps) = (*seq, 0);
+        while let Some(next) = by.get(&winner).filter(|_| steps <= by.len()) {
+            (winner, steps) = (*next, steps + 1);
+        }
+        events.entry(winner).or_insert_with(|| vec![winner]).push(*seq);
+    }
+    Ok(events
+        .into_values()
+        .map(|mut seqs| {
+            seqs.sort_unstable();
+            seqs
+        })
+        .collect())
+}
+
+/// Deletes what a rotation has left that was stopped. The lock of the directory is held.
+pub(super) fn sweep(database: &Path) -> Result<(), StoreError> {
+    remove(&backup::beside(database))
+}
