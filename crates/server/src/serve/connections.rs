@@ -7,8 +7,8 @@
 //! 2. **A request is answered within a bounded time**, however slowly its body comes, and its answer read within the same.
 //!    Only the streams of the contract live longer; each of their batches and answers is bounded so.
 //! 3. **Bodies under way take a bounded memory together.** Who finds no room is not read from until there is some, or
-//!    until it is the one that may go on without. So do
-//!    answers that are not read yet; one that finds no room is dropped, and its asker told to come again.
+//!    until it is the one that may go on without. So do answers that are not read yet; one that finds no room is
+//!    dropped, and its asker told to come again.
 //! 4. **No peer takes all there is**, as [`super::peers`] counts. Where all connections are taken, the one that has been
 //!    silent for longest makes room for the next.
 
