@@ -23,7 +23,7 @@ pub use counters::Counters;
 pub use grant::Grant;
 pub use intake::{DoorLimits, Intake, Prepared};
 pub use pseudonym::Pseudonymizer;
-pub use room::Share;
+pub use room::{Room, Share};
 pub use sent::Sent;
 
 /// Events of one request that passed every check, and those that did not.

@@ -50,16 +50,68 @@ impl Encoding {
         if self == Self::Plain {
             return Ok(body);
         }
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(&*body).take((most as u64).saturating_add(1)).read_to_end(&mut plain).map_err(
-            |error| {
-                let what = match error.kind() {
-                    ErrorKind::UnexpectedEof => "the body is gzip cut short",
-                    _ => "the body is not gzip, as Content-Encoding says",
-                };
-                Error::Unreadable(format!("{what}: {error}"))
-            },
-        )?;
+        let plain = unpack(&body, most).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::UnexpectedEof => "the body is gzip cut short",
+                _ => "the body is not gzip, as Content-Encoding says",
+            };
+            Error::Unreadable(format!("{what}: {error}"))
+        })?;
         if plain.len() > most { Err(Error::TooLarge { most }) } else { Ok(plain.into()) }
+    }
+}
+
+/// Unpacks to one byte more than `most` at most.
+///
+/// A buffer that grows by doubling is for a moment there one and a half times. This one is as large as the body says that
+/// it becomes, and grows once if that is not true.
+fn unpack(body: &[u8], most: usize) -> std::io::Result<Vec<u8>> {
+    let most = most.saturating_add(1);
+    // A body of gzip ends with how long it is unpacked; of several put together, with how long the last is.
+    let promised = body.last_chunk::<4>().map_or(0, |length| u32::from_le_bytes(*length) as usize).min(most);
+    let mut decoder = MultiGzDecoder::new(body);
+    let mut plain = Vec::with_capacity(promised);
+    decoder.by_ref().take(promised as u64).read_to_end(&mut plain)?;
+    let mut more = [0];
+    if plain.len() == promised && plain.len() < most && decoder.read(&mut more)? > 0 {
+        plain.reserve_exact(most - plain.len());
+        plain.extend(more);
+        decoder.take((most - plain.len()) as u64).read_to_end(&mut plain)?;
+    }
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(text).unwrap();
+        packer.finish().unwrap()
+    }
+
+    #[test]
+    fn a_body_is_unpacked_whatever_it_says_of_its_length() {
+        let text = b"some text ".repeat(1_000);
+        let one = packed(&text);
+        let two = [&one[..], &packed(b"and more")].concat();
+        let both = [&text[..], b"and more"].concat();
+        for (body, expected) in [(&one, &text), (&two, &both), (&packed(b""), &Vec::new())] {
+            for most in [expected.len(), expected.len() + 1, 1 << 20] {
+                assert_eq!(&unpack(body, most).unwrap(), expected);
+            }
+        }
+        for body in [&one, &two] {
+            let cut = unpack(body, 9_999).unwrap();
+            assert_eq!(cut, text, "one byte more than there may be, so that it shows");
+        }
+        assert!(unpack(&one[..one.len() - 4], 1 << 20).is_err());
+        assert!(unpack(b"", 10).is_err() && unpack(b"abc", 10).is_err());
     }
 }

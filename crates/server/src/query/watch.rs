@@ -106,8 +106,10 @@ impl Watcher {
         tokio::select! {
             () = closed(&mut self.closing) => false,
             changed = self.changed.changed() => {
-                sleep(self.rest).await;
-                changed.is_ok()
+                tokio::select! {
+                    () = closed(&mut self.closing) => false,
+                    () = sleep(self.rest) => changed.is_ok(),
+                }
             }
             _ = self.tick.tick() => true,
         }

@@ -6,8 +6,9 @@
 //!    never cut short by that.
 //! 2. **A request is answered within a bounded time**, however slowly its body comes, and its answer read within the same.
 //!    Only the streams of the contract live longer; each of their batches and answers is bounded so.
-//! 3. **Bodies under way take a bounded memory together.** Who finds no room is not read from until there is some. So do
-//!    answers that are not read yet; one that finds no room is dropped, and its asker told to come again.
+//! 3. **Bodies under way take a bounded memory together.** Who finds no room is not read from until there is some, or
+//!    until it is the one that may go on without. So do answers that are not read yet; one that finds no room is
+//!    dropped, and its asker told to come again.
 //! 4. **No peer takes all there is**, as [`super::peers`] counts. Where all connections are taken, the one that has been
 //!    silent for longest makes room for the next.
 
@@ -25,7 +26,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use milepost_ingest::Share;
+use milepost_ingest::{Room, Share};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -98,7 +99,7 @@ pub(crate) struct ConnectionLimits {
 struct Common {
     router: Router,
     limits: ConnectionLimits,
-    bodies: Arc<Semaphore>,
+    bodies: Arc<Room>,
     answers: Arc<Semaphore>,
     silent: Silent,
 }
@@ -116,8 +117,8 @@ pub(super) async fn serve(
     let common = Arc::new(Common {
         router,
         limits,
-        bodies: room(limits.bodies),
-        answers: room(limits.answers),
+        bodies: Room::new(limits.bodies),
+        answers: Arc::new(Semaphore::new(limits.answers.min(Semaphore::MAX_PERMITS))),
         silent: Silent::default(),
     });
     let mut open = JoinSet::new();
@@ -169,10 +170,6 @@ pub(super) async fn serve(
     }
     drop(listener);
     while open.join_next().await.is_some() {}
-}
-
-fn room(bytes: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
 }
 
 async fn closed(closing: &mut watch::Receiver<bool>) {

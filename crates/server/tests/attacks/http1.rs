@@ -178,7 +178,7 @@ pub(crate) async fn unread_answers(addr: SocketAddr) {
         // Closed by the server in the end, which shows only to who tries to write.
         let end = async {
             while stream.write_all(b"\r\n").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(200)).await
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
         let _ = tokio::time::timeout(Duration::from_secs(90), end).await;
