@@ -44,7 +44,7 @@ mod versions;
 
 pub use backup::{BackedUp, Stage, backup, restore};
 pub use doctor::{Finding, Report, Severity, examine};
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub use identity::fuzzing;
 pub use reader::open_reader;
 pub use rotate::{Rewriter, Rotating, person_keys, rotate};
