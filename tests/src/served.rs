@@ -3,13 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{self, Finished, milepost};
-use crate::process::Process;
+use crate::process::{Ended, Process};
 
 /// A data directory and a configuration of its own, removed in the end.
 pub struct Installation {
@@ -47,10 +47,22 @@ impl Installation {
 
     /// Serves it on a free port.
     pub fn serve(&self) -> Served {
+        self.serve_by(binary::command()).unwrap_or_else(|ended| panic!("{ended:?}"))
+    }
+
+    /// Serves it with places at which something is to happen: see `milepost_store::failpoint`.
+    pub fn serve_failing(&self, failpoints: &str) -> Result<Served, Ended> {
+        let mut command = binary::command();
+        command.env("FAILPOINTS", failpoints);
+        self.serve_by(command)
+    }
+
+    /// Serves it by a command to which the arguments of `milepost` are added, until it listens or ends.
+    pub fn serve_by(&self, mut command: Command) -> Result<Served, Ended> {
         let (config, data) = (self.config(), self.data());
         let own = ["--listen", "127.0.0.1:0", "--config", text(&config), "--data", text(&data)];
-        let (process, address) = Process::start(binary::command().arg("serve").args(own));
-        Served { process, address }
+        let (process, address) = Process::try_start(command.arg("serve").args(own))?;
+        Ok(Served { process, address })
     }
 }
 
@@ -73,6 +85,11 @@ impl Served {
     /// Where it listens, as a URL without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// What it has said so far.

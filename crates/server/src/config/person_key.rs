@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use milepost_model::event::hex;
+use milepost_store::failpoint::reach;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Its file in the data directory.
@@ -100,7 +101,9 @@ impl PersonKey {
         let mut file = options.open(&new)?;
         writeln!(file, "{}", self.hex())?;
         file.sync_all()?;
+        reach("key.written");
         fs::rename(&new, path)?;
+        reach("key.renamed");
         match path.parent() {
             #[cfg(unix)]
             Some(directory) => fs::File::open(directory)?.sync_all(),

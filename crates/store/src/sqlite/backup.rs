@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::directory::{self, Lock};
 use super::{BUSY_TIMEOUT, DATABASE, reader, schema};
 use crate::StoreError;
+use crate::failpoint::reach;
 
 /// Pages copied between two reports of progress.
 const PAGES: i32 = 1_024;
@@ -74,8 +75,10 @@ pub fn backup(
         // Of one moment, and not begun anew whenever something is written meanwhile.
         let snapshot = source.unchecked_transaction()?;
         let counted = counts(&snapshot)?;
+        reach("backup.begun");
         let copy = copy(&snapshot, &new, progress)?;
         drop(snapshot);
+        reach("backup.copied");
         // The file alone has to be enough.
         copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
         copy.execute_batch(
@@ -87,6 +90,7 @@ pub fn backup(
         copy.execute("INSERT INTO backup VALUES (?1, ?2, ?3)", (now.micros(), digest(&copy)?, person_key))?;
         let contents = contents(&copy, &new)?;
         copy.close().map_err(|(_, error)| error)?;
+        reach("backup.verified");
         put(&new, file)?;
         Ok(contents)
     })();
@@ -138,7 +142,9 @@ pub fn restore(
         let contents = contents(&copy, file)?;
         copy.execute_batch("DROP TABLE backup")?;
         copy.close().map_err(|(_, error)| error)?;
+        reach("restore.copied");
         keep(&contents)?;
+        reach("restore.kept");
         put(&new, &database)?;
         Ok(contents)
     })();
@@ -241,7 +247,9 @@ fn contents(copy: &Connection, file: &Path) -> Result<BackedUp, StoreError> {
 fn put(new: &Path, file: &Path) -> Result<(), StoreError> {
     let put = || {
         File::open(new)?.sync_all()?;
+        reach("put.synced");
         fs::rename(new, file)?;
+        reach("put.renamed");
         match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
             _ => File::open(".")?.sync_all(),

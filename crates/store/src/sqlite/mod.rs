@@ -25,6 +25,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
 use self::identity::Identity;
+use crate::failpoint::{number, reach};
 use crate::{Appended, Reader, Store, StoreError};
 
 mod backup;
@@ -87,21 +88,26 @@ impl Sqlite {
         schema::require_version(rusqlite::version_number())?;
         directory::create(directory)?;
         let lock = Lock::take(directory)?;
+        reach("open.locked");
         let path = directory.join(DATABASE);
         directory::private_file(&path)?;
+        reach("open.created");
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // Before anything is written: the file may be somebody else's.
         let format = schema::format(&connection, &path)?;
         configure(&connection, &path)?;
+        reach("open.configured");
         schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
-        let mut identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
+        let tail = number("identity.tail").map_or(options.identity_tail as usize, |tail| tail as usize);
+        let mut identity = Identity::open(&connection, directory, tail)?;
         if !identity.is_registered() {
             // What was made anew need not be made again at the next start.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             identity.begin(&transaction)?;
             transaction.commit()?;
+            reach("identity.rebuilt");
             identity.committed();
         }
         Ok(Self { identity, connection, _lock: lock, directory: directory.to_owned(), options })
@@ -122,7 +128,8 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "fullfsync", true)?;
     // Events are appended, so few pages are touched twice.
     connection.pragma_update(None, "cache_size", "-16384")?; // KiB
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?; // pages: 16 MiB
+    let checkpoint = number("wal.pages").unwrap_or(4_096); // pages: 16 MiB
+    connection.pragma_update(None, "wal_autocheckpoint", checkpoint)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?; // bytes, after a long read held it up
     Ok(())
 }
@@ -136,9 +143,13 @@ impl Store for Sqlite {
     ) -> Result<Vec<Appended>, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.identity.begin(&transaction)?;
+        reach("store.begun");
         let appended = events::append(&transaction, &mut self.identity, events, now)?;
+        reach("store.inserted");
         quarantine::append(&transaction, rejected, now, self.options.quarantine_rows)?;
+        reach("store.refused");
         transaction.commit()?;
+        reach("store.committed");
         self.identity.committed();
         Ok(appended)
     }
