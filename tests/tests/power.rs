@@ -1,12 +1,12 @@
 //! Row F3 of docs/faults.md: power cuts. The real binary is watched while it takes events, is killed, starts again, is asked
 //! to end and is backed up; then the power is cut at moments of that, and what a disk that forgets would have left is opened.
 //!
-//! `MILEPOST_POINTS` says how often (500), `MILEPOST_SEED` with which chance.
+//! `MILEPOST_POINTS` says how often (700), `MILEPOST_SEED` with which chance.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -16,7 +16,7 @@ use milepost_store::sqlite::{self, Options, Severity, Sqlite};
 use milepost_store::{Appended, Store as _};
 use milepost_tests::disk::trace::{self, Event};
 use milepost_tests::disk::{self, Dice, Disk};
-use milepost_tests::{Installation, Served, binary, events};
+use milepost_tests::{Installation, binary, events};
 
 /// So few that runs are made and merged, and so few pages that the WAL is written back again and again.
 const SMALL: &str = "identity.tail=32;wal.pages=40";
@@ -34,18 +34,35 @@ struct Batch {
     port: u16,
     nth: usize,
     lines: Vec<String>,
+    /// Id and revision of each of its events, and each as the store is given it.
+    versions: Vec<(String, i64)>,
+    sealed: Vec<Sealed>,
+}
+
+impl Batch {
+    /// Works out what its lines become, once the key of the persons is known.
+    fn seal(&mut self, key: &str) {
+        let byte = |at: usize| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).expect("a key in hex");
+        let persons = Pseudonymizer::new(&std::array::from_fn(byte));
+        for line in &self.lines {
+            let mut event = milepost_wire::json::decode(line.as_bytes()).expect("it was taken");
+            persons.apply(&mut event);
+            self.versions.push((event.id.id.clone(), event.revision as i64));
+            self.sealed.push(Sealed::new(event));
+        }
+    }
 }
 
 /// Sends batches over one connection, each after the answer to the one before, until all are answered or it is cut.
-fn client(served: &Served, name: &str) -> Vec<Batch> {
-    let mut connection = TcpStream::connect(served.address()).expect("it listens");
+fn client(address: SocketAddr, name: &str) -> Vec<Batch> {
+    let mut connection = TcpStream::connect(address).expect("it listens");
     let port = connection.local_addr().expect("it has one").port();
     let mut answers = BufReader::new(connection.try_clone().expect("it can be read beside"));
     let mut sent = Vec::new();
     for nth in 0..BATCHES {
         let lines = events::lines(&batch(name, nth));
         let body = lines.join("\n");
-        sent.push(Batch { port, nth, lines });
+        sent.push(Batch { port, nth, lines, versions: Vec::new(), sealed: Vec::new() });
         let head = format!(
             "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -99,6 +116,8 @@ struct Recorded {
     batches: Vec<Batch>,
     /// From here on the backup has to be whole.
     backed_up: usize,
+    /// The file of the key of the persons.
+    key: String,
     _installation: Installation,
 }
 
@@ -118,8 +137,8 @@ fn record() -> Recorded {
         let sent: Vec<Batch> = thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|n| {
-                    let served = &served;
-                    scope.spawn(move || client(served, &format!("{phase}-{n}")))
+                    let address = served.address();
+                    scope.spawn(move || client(address, &format!("{phase}-{n}")))
                 })
                 .collect();
             clients.into_iter().flat_map(|client| client.join().expect("it sends")).collect()
@@ -140,7 +159,9 @@ fn record() -> Recorded {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     take(&file, &root, &mut happened);
     let backed_up = happened.len();
-    Recorded { root, events: happened, batches, backed_up, _installation: installation }
+    let key = std::fs::read_to_string(installation.data().join("person.key")).expect("there is a key");
+    batches.iter_mut().for_each(|batch| batch.seal(&key));
+    Recorded { root, events: happened, batches, backed_up, key, _installation: installation }
 }
 
 fn take(file: &Path, root: &Path, happened: &mut Vec<Option<Event>>) {
@@ -154,22 +175,40 @@ fn take(file: &Path, root: &Path, happened: &mut Vec<Option<Event>>) {
 /// not at all, identity and persons are as before, and the doctor finds nothing.
 #[test]
 fn f03_power_is_cut() {
-    let (points, seed) = (set("MILEPOST_POINTS", 500) as usize, set("MILEPOST_SEED", 1));
+    let (points, seed) = (set("MILEPOST_POINTS", 700) as usize, set("MILEPOST_SEED", 1));
     let recorded = record();
-    let moments = moments(&recorded, points, &mut Dice::new(seed));
     let syncs = recorded.events.iter().flatten().filter(|event| matches!(event, Event::SyncEnded { .. })).count();
     println!(
         "{} calls with {syncs} syncs, {} batches; {points} power cuts with seed {seed}",
         recorded.events.len(),
         recorded.batches.len()
     );
+    let states = cut(&recorded, points, seed, |_| true).unwrap_or_else(|wrong| panic!("{wrong}"));
+    println!("{points} power cuts left {states} distinct states; all of them opened");
+    assert!(states * 4 >= points, "the cuts differ");
+
+    // And a server that did not sync would be found out.
+    let forgetful = |event: &Event| {
+        let wal = |path: &Path| path.to_string_lossy().ends_with("-wal");
+        !matches!(event, Event::SyncBegan { path, .. } if wal(path))
+    };
+    let found = cut(&recorded, 200, seed, forgetful).expect_err("syncs are needed");
+    assert!(found.contains("acked, and gone") || found.contains("does not open"), "{found}");
+}
+
+/// Cuts the power at so many moments. How many distinct states that left; the first that is not as it has to be is an error. Of
+/// what happened the disk is told what `happens` says.
+fn cut(recorded: &Recorded, points: usize, seed: u64, happens: impl Fn(&Event) -> bool) -> Result<usize, String> {
+    let moments = moments(recorded, points, &mut Dice::new(seed));
     let (mut disk, mut acked) = (Disk::default(), Acked::default());
     let mut distinct = BTreeSet::new();
     let mut next = moments.iter().enumerate().peekable();
     for (moment, event) in recorded.events.iter().enumerate() {
         match event {
             Some(event) => {
-                disk.follow(event);
+                if happens(event) {
+                    disk.follow(event);
+                }
                 acked.follow(event);
             }
             None => disk.process_ended(),
@@ -179,14 +218,13 @@ fn f03_power_is_cut() {
             let mut hash = DefaultHasher::new();
             left.hash(&mut hash);
             distinct.insert(hash.finish());
-            look(&recorded, &left, &acked, moment, n);
+            look(recorded, left, &acked, moment).map_err(|wrong| format!("power cut {n} of seed {seed}: {wrong}"))?;
             if n % 1_000 == 999 {
                 println!("{} of {points} power cuts, {} states", n + 1, distinct.len());
             }
         }
     }
-    println!("{points} power cuts left {} distinct states; all of them opened", distinct.len());
-    assert!(distinct.len() * 4 >= points, "the cuts differ: {}", distinct.len());
+    Ok(distinct.len())
 }
 
 /// When the power is cut: right after syncs and answers, and anywhere between.
@@ -223,24 +261,16 @@ impl Acked {
 /// Opens what was left, as a server does when the power is back.
 fn look(
     recorded: &Recorded,
-    left: &BTreeMap<PathBuf, Option<Vec<u8>>>,
+    mut left: BTreeMap<PathBuf, Option<Vec<u8>>>,
     acked: &Acked,
     moment: usize,
-    n: usize,
-) {
+) -> Result<(), String> {
     let directory = tempfile::Builder::new().prefix("milepost-cut-").tempdir_in(fast()).expect("there is room");
-    let left: BTreeMap<_, _> = left
-        .iter()
-        // Shared memory; not a file of the disk.
-        .filter(|(path, _)| !path.to_string_lossy().ends_with("-shm"))
-        .map(|(path, bytes)| (path.clone(), bytes.clone()))
-        .collect();
+    // Shared memory; not a file of the disk.
+    left.retain(|path, _| !path.to_string_lossy().ends_with("-shm"));
     disk::write(&left, &recorded.root, directory.path()).expect("there is room");
     let checked = check(recorded, directory.path(), acked, moment);
-    if let Err(wrong) = checked {
-        let kept = directory.keep();
-        panic!("power cut {n}, after call {moment} of {}: {wrong}\nwhat was left is in {}", recorded.events.len(), kept.display());
-    }
+    checked.map_err(|wrong| format!("after call {moment} of {}: {wrong}", recorded.events.len()))
 }
 
 /// Where files are made and forgotten quickly, if there is such a place.
@@ -255,20 +285,19 @@ fn check(recorded: &Recorded, left: &Path, acked: &Acked, moment: usize) -> Resu
     let known = versions(&data).map_err(|error| error.to_string())?;
     let (mut sent, mut has_acks) = (BTreeSet::new(), false);
     for batch in &recorded.batches {
-        let versions: Vec<_> = batch.lines.iter().map(|line| version(line)).collect();
-        let there = versions.iter().filter(|version| known.contains(*version)).count();
-        sent.extend(versions.iter().cloned());
-        if there != 0 && there != versions.len() {
-            return Err(format!("{there} events of {} of a batch are there: {batch:?}", versions.len()));
+        let (there, of) = (batch.versions.iter().filter(|version| known.contains(*version)).count(), batch.versions.len());
+        sent.extend(&batch.versions);
+        if there != 0 && there != of {
+            return Err(format!("{there} events of {of} of a batch are there: {:?}", batch.lines));
         }
         if acked.has(batch) {
             has_acks = true;
             if there == 0 {
-                return Err(format!("acked, and gone: {batch:?}"));
+                return Err(format!("acked, and gone: {:?}", batch.lines));
             }
         }
     }
-    if let Some(other) = known.difference(&sent).next() {
+    if let Some(other) = known.iter().find(|version| !sent.contains(version)) {
         return Err(format!("{other:?} was never sent"));
     }
     if has_acks {
@@ -290,28 +319,16 @@ fn check(recorded: &Recorded, left: &Path, acked: &Acked, moment: usize) -> Resu
 /// Sends everything acked again: known, every version, by the key that is there now.
 fn again(store: &mut Sqlite, data: &Path, recorded: &Recorded, acked: &Acked) -> Result<(), String> {
     let key = std::fs::read_to_string(data.join("person.key")).map_err(|error| format!("the key: {error}"))?;
-    let byte = |at: usize| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).expect("a key in hex");
-    let persons = Pseudonymizer::new(&std::array::from_fn(byte));
-    let lines = recorded.batches.iter().filter(|batch| acked.has(batch)).flat_map(|batch| &batch.lines);
-    let sealed: Vec<Sealed> = lines
-        .map(|line| {
-            let mut event = milepost_wire::json::decode(line.as_bytes()).expect("it was taken");
-            persons.apply(&mut event);
-            Sealed::new(event)
-        })
-        .collect();
+    if key != recorded.key {
+        return Err("persons are others".to_owned());
+    }
+    let batches = recorded.batches.iter().filter(|batch| acked.has(batch));
+    let sealed: Vec<Sealed> = batches.flat_map(|batch| batch.sealed.iter().cloned()).collect();
     let appended = store.append(&sealed, &[], Timestamp::MIN).map_err(|error| error.to_string())?;
     match appended.iter().zip(&sealed).find(|(appended, _)| **appended != Appended::Duplicate) {
         Some((_, sealed)) => Err(format!("acked, and taken again: {:?}", sealed.event.id)),
         None => Ok(()),
     }
-}
-
-/// Id and revision of what a line says.
-fn version(line: &str) -> (String, i64) {
-    let event: serde_json::Value = serde_json::from_str(line).expect("it is JSON");
-    let id = event["context"]["id"].as_str().expect("it has one").to_owned();
-    (id, event["customData"]["revision"].as_i64().unwrap_or(0))
 }
 
 fn versions(data: &Path) -> rusqlite::Result<BTreeSet<(String, i64)>> {
