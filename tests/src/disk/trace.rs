@@ -148,7 +148,9 @@ impl Reader<'_> {
                     self.events.push(Event::SyncEnded { thread });
                 }
             }
-            "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" => self.wrote(name, arguments, result as usize),
+            "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" => {
+                self.wrote(name, arguments, result as usize);
+            }
             "ftruncate" => {
                 if let (_, Some(path)) = self.descriptor(arguments) {
                     let length = number(arguments.rsplit(", ").next().unwrap_or_default()) as u64;
@@ -156,7 +158,9 @@ impl Reader<'_> {
                 }
             }
             "mkdir" | "mkdirat" => self.events.extend(self.named(arguments).pop().map(Event::MadeDirectory)),
-            "unlink" | "unlinkat" | "rmdir" => self.events.extend(self.named(arguments).pop().map(Event::Removed)),
+            "unlink" | "unlinkat" | "rmdir" => {
+                self.events.extend(self.named(arguments).pop().map(Event::Removed));
+            }
             "rename" | "renameat" | "renameat2" => {
                 if let [from, to] = &self.named(arguments)[..] {
                     self.events.push(Event::Renamed { from: from.clone(), to: to.clone() });
@@ -199,7 +203,8 @@ impl Reader<'_> {
     /// The descriptor that comes first, and the file below the root that it is.
     fn descriptor(&self, arguments: &str) -> (u32, Option<PathBuf>) {
         let (descriptor, rest) = arguments.split_once('<').unwrap_or((arguments, ""));
-        let hex: String = rest.split(|c: char| !(c == '\\' || c.is_ascii_alphanumeric())).next().unwrap_or_default().into();
+        let hex: String =
+            rest.split(|c: char| !(c == '\\' || c.is_ascii_alphanumeric())).next().unwrap_or_default().into();
         (number(descriptor) as u32, self.below(&decoded(&hex)))
     }
 
