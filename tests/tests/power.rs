@@ -82,7 +82,7 @@ fn batch(name: &str, nth: usize) -> Vec<serde_json::Value> {
         used["customData"]["note"] = "x".repeat(nth * 37 % 900).into();
         used
     };
-    let mut events: Vec<_> = (0..1 + nth % 5).map(|n| used(format!("{name}-{nth}-{n}"))).collect();
+    let mut events: Vec<_> = (0..=nth % 5).map(|n| used(format!("{name}-{nth}-{n}"))).collect();
     if nth % 3 == 2 {
         let mut corrected = used(format!("{name}-{}-0", nth - 1));
         corrected["customData"]["revision"] = 1.into();

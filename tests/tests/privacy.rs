@@ -23,6 +23,10 @@ const NDJSON: &str = "application/x-ndjson";
 const CLOUDEVENT: &str = "application/cloudevents+json";
 const CLOUDEVENTS: &str = "application/cloudevents-batch+json";
 
+fn shown(answer: &impl std::fmt::Debug) -> String {
+    format!("{answer:?}")
+}
+
 /// The forms in which an event comes over HTTP, with the media type of each.
 fn forms(event: &Value) -> Vec<(&'static str, String)> {
     let text = event.to_string();
@@ -72,8 +76,8 @@ fn through_every_door(installation: &Installation, served: &Served, event: &Valu
         let mut unknown = protobuf(&lines);
         unknown[0].occurred_at = None;
         for events in [protobuf(&lines), unknown] {
-            told += &format!("{:?}", grpc.publish(events.clone()));
-            told += &format!("{:?}", grpc.publish_stream(vec![events]));
+            told += &shown(&grpc.publish(events.clone()));
+            told += &shown(&grpc.publish_stream(vec![events]));
         }
     }
     let file = installation.data().with_file_name("to-import.ndjson");
@@ -225,7 +229,7 @@ fn everything(served: &Served, grpc: &Grpc) -> String {
             told += &served.get(&format!("/v1/metrics/{name}{question}?as_of=now&by=team")).body;
             told += &served.get(&format!("/v1/metrics/{name}{question}")).body;
         }
-        told += &format!("{:?}", grpc.query(asked(name)));
+        told += &shown(&grpc.query(asked(name)));
     }
     told
 }
