@@ -122,3 +122,28 @@ fn survey(now: Timestamp) -> Vec<Value> {
         .map(|(n, score)| answered(&format!("answer-{n}"), ago(now, 3 + n, 60), &format!("dev-{n}"), score))
         .collect()
 }
+
+/// A recent history as it really comes: some events are corrected, some sent again, some say another thing under an id
+/// that was there, some are taken back, and some are refused.
+pub fn troubled_history(now: Timestamp) -> Vec<Value> {
+    let mut events = recent_history(now);
+    let again: Vec<Value> = events.iter().step_by(7).cloned().collect();
+    let mut corrected: Vec<Value> = events.iter().step_by(11).cloned().collect();
+    for event in &mut corrected {
+        event["customData"]["revision"] = json!(1);
+        event["customData"]["team"] = json!("team-corrected");
+    }
+    let mut conflicting: Vec<Value> = events.iter().step_by(13).cloned().collect();
+    conflicting.iter_mut().for_each(|event| event["customData"]["team"] = json!("team-conflicting"));
+    let retracted = |id: &str| {
+        let data = json!({"revision": 9});
+        event(&format!("{MILEPOST}event.retracted"), id, now, id, json!({}), data)
+    };
+    let refused = |n: u64| answered(&format!("refused-{n}"), ago(now, 3 + n, 0), &format!("dev-{n}"), 11);
+    events.extend(again);
+    events.extend(corrected);
+    events.extend(conflicting);
+    events.extend(["used-1-0", "used-2-1"].map(retracted));
+    events.extend((0..6).map(refused));
+    events
+}

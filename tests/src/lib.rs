@@ -8,13 +8,16 @@
 
 pub mod binary;
 pub mod delivery;
+pub mod disk;
 pub mod events;
 pub mod exposition;
 pub mod grpc;
+pub mod load;
 pub mod oracle;
 pub mod process;
 pub mod prometheus;
 pub mod served;
+pub mod state;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -10,6 +10,15 @@ use std::time::Duration;
 /// How long a server may take to listen, or to end. Generous: tests share the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A process that has ended instead of listening.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// What it said.
+    pub said: String,
+}
+
 /// Killed when dropped; if its test fails, what it said is shown.
 pub struct Process {
     child: Child,
@@ -20,21 +29,35 @@ pub struct Process {
 impl Process {
     /// Starts it, and waits until it says where it listens.
     pub fn start(command: &mut Command) -> (Self, SocketAddr) {
+        Self::try_start(command).unwrap_or_else(|ended| panic!("{command:?}: {ended:?}"))
+    }
+
+    /// Starts it, and waits until it says where it listens, or ends instead.
+    pub fn try_start(command: &mut Command) -> Result<(Self, SocketAddr), Ended> {
         let piped = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stderr = child.stderr.take().expect("its stderr is piped");
         let said = Arc::default();
         let (found, address) = mpsc::channel();
         let (ended, end) = mpsc::channel();
-        let process = Self { child, said: Arc::clone(&said), end };
+        let mut process = Self { child, said: Arc::clone(&said), end };
         thread::spawn(move || {
             listen(stderr, &said, &found);
             // Nobody may be waiting for the end.
             let _ = ended.send(());
         });
-        // A process that ends instead closes the channel; dropping it then shows what it said.
-        let address = address.recv_timeout(PATIENCE).expect("it says where it listens");
-        (process, address)
+        match address.recv_timeout(PATIENCE) {
+            Ok(address) => Ok((process, address)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(Ended { status: process.wait(), said: process.said() })
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("{command:?} does not say where it listens"),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has said so far.

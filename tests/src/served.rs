@@ -3,13 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::{self, Finished, milepost};
-use crate::process::Process;
+use crate::process::{Ended, Process};
 
 /// A data directory and a configuration of its own, removed in the end.
 pub struct Installation {
@@ -47,10 +47,22 @@ impl Installation {
 
     /// Serves it on a free port.
     pub fn serve(&self) -> Served {
+        self.serve_by(binary::command()).unwrap_or_else(|ended| panic!("{ended:?}"))
+    }
+
+    /// Serves it with places at which something is to happen: see `milepost_store::failpoint`.
+    pub fn serve_failing(&self, failpoints: &str) -> Result<Served, Ended> {
+        let mut command = binary::command();
+        command.env("FAILPOINTS", failpoints);
+        self.serve_by(command)
+    }
+
+    /// Serves it by a command to which the arguments of `milepost` are added, until it listens or ends.
+    pub fn serve_by(&self, mut command: Command) -> Result<Served, Ended> {
         let (config, data) = (self.config(), self.data());
         let own = ["--listen", "127.0.0.1:0", "--config", text(&config), "--data", text(&data)];
-        let (process, address) = Process::start(binary::command().arg("serve").args(own));
-        Served { process, address }
+        let (process, address) = Process::try_start(command.arg("serve").args(own))?;
+        Ok(Served { process, address })
     }
 }
 
@@ -73,6 +85,11 @@ impl Served {
     /// Where it listens, as a URL without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// What it has said so far.
@@ -148,6 +165,8 @@ pub struct Reply {
     pub status: u16,
     /// Its content type, empty if there is none.
     pub content_type: String,
+    /// Its `Retry-After`.
+    pub retry_after: Option<String>,
     /// Its body.
     pub body: String,
 }
@@ -174,10 +193,10 @@ pub fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Reply, u
 }
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
-    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default().to_owned();
+    let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
     let body = response.body_mut().with_config().limit(u64::MAX).read_to_string()?;
-    Ok(Reply { status: response.status().as_u16(), content_type, body })
+    Ok(Reply { status: response.status().as_u16(), content_type, retry_after, body })
 }
 
 /// A text as it can stand in a query string.

@@ -8,6 +8,7 @@
 
 use milepost_model::{Event, EventId, EventKey, Refusal, Rejected, Sealed, Timestamp};
 
+pub mod failpoint;
 pub mod sqlite;
 
 /// What became of one appended event.

@@ -26,6 +26,12 @@ impl Needs {
         progress(format_args!("what the tests need is kept in {}", cache.display()));
         // Kafka and ClickHouse are looked up there by the tests themselves.
         tools::for_tests()?;
+        there(
+            "strace",
+            "the tests of power cuts and failing disks watch the server by it",
+            "install `strace` (on Debian and Ubuntu: apt-get install strace)",
+        )?;
+        there("prlimit", "the tests of full disks limit files by it", "install `util-linux`")?;
         let (prometheus, promtool) = tools::prometheus()?;
         let python = python(&cache)?;
         Ok(Self { prometheus, promtool, python })
@@ -56,6 +62,15 @@ pub(crate) fn cargo_program(name: &'static str, version: &str) -> Result<PathBuf
         })?;
     }
     Ok(directory.join("bin").join(name))
+}
+
+/// A program that has to be in the path.
+fn there(program: &'static str, reason: &str, remedy: &str) -> Result<(), Problem> {
+    if tools::in_path(program).is_some() {
+        return Ok(());
+    }
+    let reason = format!("it is not in the PATH; {reason}");
+    Err(Problem::Unavailable { what: program, reason, remedy: remedy.to_owned() })
 }
 
 /// A Python with the packages the tests import, made anew when their versions change.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use milepost_ingest::Pseudonymizer;
 use milepost_model::event::hex;
+use milepost_store::failpoint::reach;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Its file in the data directory.
@@ -151,7 +152,9 @@ impl PersonKeys {
         let mut file = options.open(&new)?;
         writeln!(file, "{}", self.text())?;
         file.sync_all()?;
+        reach("key.written");
         fs::rename(&new, path)?;
+        reach("key.renamed");
         match path.parent() {
             #[cfg(unix)]
             Some(directory) => fs::File::open(directory)?.sync_all(),

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use milepost_ingest::{Accept, HandedBack, Kept, Submission};
 use milepost_model::{Event, Sealed};
+use milepost_store::failpoint::reach;
 use milepost_store::{Appended, Effect, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -200,6 +201,7 @@ impl Writer {
         }
         let size = commit.size();
         let started = Instant::now();
+        reach("keeper.taken");
         let result = self.store.append(&commit.events, &commit.rejected, system_clock());
         self.health.queue_events.fetch_sub(size as u64, Relaxed);
         match result {
@@ -207,10 +209,13 @@ impl Writer {
                 self.health.commit_seconds.observe_duration(started.elapsed());
                 self.health.commit_events.observe(size as f64);
                 self.health.committed(system_clock());
+                reach("keeper.committed");
                 self.apply(&commit.events, &appended);
+                reach("keeper.applied");
                 commit.answer(&appended, |accepted| {
                     self.health.freshness_seconds.observe_duration(accepted.elapsed());
                 });
+                reach("keeper.acked");
             }
             Err(error) => commit.hand_back(&self.failed(&error, size)),
         }

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::directory::{self, Lock};
 use super::{BUSY_TIMEOUT, DATABASE, reader, rotate, schema};
 use crate::StoreError;
+use crate::failpoint::reach;
 
 /// Pages copied between two reports of progress.
 const PAGES: i32 = 1_024;
@@ -83,8 +84,10 @@ pub fn backup(
         let snapshot = source.unchecked_transaction()?;
         let counted = counts(&snapshot)?;
         all_keys(&snapshot, person_key)?;
+        reach("backup.begun");
         let copy = copy(&snapshot, &new, progress)?;
         drop(snapshot);
+        reach("backup.copied");
         // The file alone has to be enough.
         copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))?;
         copy.execute_batch(
@@ -98,6 +101,7 @@ pub fn backup(
         copy.execute("UPDATE backup SET seal = ?1", [seal(&copy)?])?;
         let contents = contents(&copy, &new)?;
         copy.close().map_err(|(_, error)| error)?;
+        reach("backup.verified");
         put(&new, file)?;
         Ok(contents)
     })();
@@ -148,7 +152,9 @@ pub fn restore(
         let contents = contents(&copy, file)?;
         copy.execute_batch("DROP TABLE backup")?;
         copy.close().map_err(|(_, error)| error)?;
+        reach("restore.copied");
         keep(&contents)?;
+        reach("restore.kept");
         put(&new, &database)?;
         Ok(contents)
     })();
@@ -287,7 +293,9 @@ fn contents(copy: &Connection, file: &Path) -> Result<BackedUp, StoreError> {
 pub(super) fn put(new: &Path, file: &Path) -> Result<(), StoreError> {
     let put = || {
         File::open(new)?.sync_all()?;
+        reach("put.synced");
         fs::rename(new, file)?;
+        reach("put.renamed");
         match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
             _ => File::open(".")?.sync_all(),

@@ -25,6 +25,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
 use self::identity::Identity;
+use crate::failpoint::{number, reach};
 use crate::{Appended, Reader, Retried, Store, StoreError};
 
 mod backup;
@@ -103,12 +104,14 @@ impl Sqlite {
     /// Opens the data directory for writing, creating it if need be, and locks it until dropped.
     pub fn open(directory: &Path, options: Options) -> Result<Self, StoreError> {
         let (lock, mut connection) = open_database(directory)?;
-        let mut identity = Identity::open(&connection, directory, options.identity_tail as usize)?;
+        let tail = number("identity.tail").map_or(options.identity_tail as usize, |tail| tail as usize);
+        let mut identity = Identity::open(&connection, directory, tail)?;
         if !identity.is_registered() {
             // What was made anew need not be made again at the next start.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             identity.begin(&transaction)?;
             transaction.commit()?;
+            reach("identity.rebuilt");
             identity.committed();
         }
         let (directory, next_expiry) = (directory.to_owned(), Timestamp::MIN);
@@ -126,15 +129,18 @@ fn open_database(directory: &Path) -> Result<(Lock, Connection), StoreError> {
     schema::require_version(rusqlite::version_number())?;
     directory::create(directory)?;
     let lock = Lock::take(directory)?;
+    reach("open.locked");
     let path = directory.join(DATABASE);
     rotate::sweep(&path)?;
     directory::private_file(&path)?;
+    reach("open.created");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Before anything is written: the file may be somebody else's.
     let format = schema::format(&connection, &path)?;
     configure(&connection, &path)?;
+    reach("open.configured");
     schema::migrate(&mut connection, format, schema::MIGRATIONS)?;
     Ok((lock, connection))
 }
@@ -153,8 +159,10 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "fullfsync", true)?;
     // Events are appended, so few pages are touched twice.
     connection.pragma_update(None, "cache_size", "-16384")?; // KiB
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?; // pages: 16 MiB
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?; // bytes, after a long read held it up
+    let checkpoint = number("wal.pages").unwrap_or(4_096); // pages: 16 MiB
+    connection.pragma_update(None, "wal_autocheckpoint", checkpoint)?;
+    let most = number("wal.bytes").unwrap_or(64 << 20); // bytes, after a long read held it up
+    connection.pragma_update(None, "journal_size_limit", most)?;
     Ok(())
 }
 
@@ -167,13 +175,17 @@ impl Store for Sqlite {
     ) -> Result<Vec<Appended>, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.identity.begin(&transaction)?;
+        reach("store.begun");
         let appended = events::append(&transaction, &mut self.identity, events, now)?;
+        reach("store.inserted");
         quarantine::append(&transaction, rejected, now)?;
         let expire = self.options.quarantine_age.is_some() && self.next_expiry <= now;
         if expire || !rejected.is_empty() {
             quarantine::make_room(&transaction, &self.options, now)?;
         }
+        reach("store.refused");
         transaction.commit()?;
+        reach("store.committed");
         self.identity.committed();
         if expire {
             self.next_expiry = now + EXPIRY_EVERY;
@@ -196,6 +208,7 @@ impl Store for Sqlite {
         }
         quarantine::settle(&transaction, retried)?;
         transaction.commit()?;
+        reach("store.committed");
         self.identity.committed();
         Ok(appended)
     }

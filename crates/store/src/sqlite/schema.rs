@@ -9,6 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::upgrade;
 use crate::StoreError;
+use crate::failpoint::reach;
 
 /// Tells our files from other SQLite files: "mile" in ASCII.
 const APPLICATION_ID: i32 = 0x6d69_6c65;
@@ -89,7 +90,9 @@ pub(super) fn migrate(
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", index as i32 + 1)?;
+        reach("migration.applied");
         transaction.commit()?;
+        reach("migration.committed");
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ use self::run::{Filtered, Registration, Run, RunError};
 use self::tail::Tail;
 use super::directory;
 use crate::StoreError;
+use crate::failpoint::reach;
 
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -222,10 +223,14 @@ impl Identity {
             self.committed = *seq;
         }
         // Whatever changed since the last commit was registered in this one.
+        if !self.registered {
+            reach("identity.registered");
+        }
         self.registered = true;
         for number in self.replaced.drain(..) {
             // What stays is deleted at the next start.
             let _ = fs::remove_file(run::path(&self.directory, number));
+            reach("identity.deleted");
         }
         self.start_jobs();
     }
@@ -375,6 +380,7 @@ fn sweep(directory: &Path, registered: &BTreeSet<u64>) -> Result<u64, StoreError
         largest = largest.max(number);
         if !registered.contains(&number) || path != run::path(directory, number) {
             fs::remove_file(&path).map_err(failed)?;
+            reach("identity.swept");
         }
     }
     Ok(largest + 1)

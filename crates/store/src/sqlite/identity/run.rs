@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::filter::{Filter, Probe};
 use super::tail::Entry;
+use crate::failpoint::reach;
 
 const MAGIC: [u8; 8] = *b"milerun\n";
 const VERSION: u32 = 1;
@@ -350,9 +351,12 @@ impl RunWriter {
         self.file.write_all(&filter)?;
         self.file.write_all(&footer.to_bytes())?;
         self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        reach("identity.written");
         let path = path(&self.directory, self.number);
         fs::rename(new(&self.directory, self.number), &path)?;
+        reach("identity.renamed");
         File::open(&self.directory)?.sync_all()?;
+        reach("identity.synced");
         let registration = Registration {
             number: self.number,
             first: self.range.0,
