@@ -167,6 +167,7 @@ fn named(name: &str, content: &str) -> String {
     format!("{name}-{}", hex(&Sha256::digest(content)[..4]))
 }
 
+/// A program that is in the path.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
