@@ -12,6 +12,7 @@ pub mod disk;
 pub mod events;
 pub mod exposition;
 pub mod grpc;
+pub mod load;
 pub mod oracle;
 pub mod process;
 pub mod prometheus;

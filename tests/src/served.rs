@@ -160,6 +160,8 @@ pub struct Reply {
     pub status: u16,
     /// Its content type, empty if there is none.
     pub content_type: String,
+    /// Its `Retry-After`.
+    pub retry_after: Option<String>,
     /// Its body.
     pub body: String,
 }
@@ -186,10 +188,10 @@ pub fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Reply, u
 }
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
-    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default().to_owned();
+    let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
     let body = response.body_mut().with_config().limit(u64::MAX).read_to_string()?;
-    Ok(Reply { status: response.status().as_u16(), content_type, body })
+    Ok(Reply { status: response.status().as_u16(), content_type, retry_after, body })
 }
 
 /// A text as it can stand in a query string.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use milepost_tests::delivery::protobuf;
 use milepost_tests::events::{self, MILEPOST, ago, answered, event, used};
 use milepost_tests::grpc::{Grpc, fates};
-use milepost_tests::{Installation, Served, binary, exposition};
+use milepost_tests::{Installation, Served, binary, exposition, state};
 use serde_json::{Value, json};
 
 /// A person whose name must not be found anywhere.
@@ -237,8 +237,10 @@ fn a_line_that_is_no_json_harms_no_other() {
     is_unharmed(&served);
 }
 
+/// **F28.** The same id with another body is a conflict that is told and counted; which one wins does not depend on the order: the
+/// store's `neither_batches_nor_order_matter` holds that.
 #[test]
-fn the_same_id_with_another_body_is_a_conflict() {
+fn f28_the_same_id_with_another_body_is_a_conflict() {
     let installation = Installation::new("");
     let served = installation.serve();
     let one = used("c1", ago(events::now(), 1, 0), "a");
@@ -317,6 +319,67 @@ fn both_forms_of_an_event_are_one_event() {
     assert_eq!(stored["stored"], json!(lines.len()), "{stored}");
     let results = Grpc::connect(&served).publish(protobuf(&lines)).expect("the batch is taken");
     assert_eq!(fates(&results), (0, lines.len(), 0));
+}
+
+/// **F23.** Dated six minutes, two hours and fifty years ahead: refused, counted and kept aside, and nothing else changes by it.
+#[test]
+fn f23_what_is_dated_ahead_changes_nothing() {
+    let installation = Installation::new("");
+    let served = installation.serve();
+    let now = events::now();
+    let history = events::lines(&events::recent_history(now));
+    assert_eq!(served.post(NDJSON, history.join("\n")).json()["stored"], json!(history.len()));
+    let yesterday = ago(now, 1, 0).to_string();
+    let numbers = || (state::answers(&served, &yesterday[..10]), counted(&served, "stored"));
+    let before = numbers();
+    for (count, seconds) in [(1, 6 * 60), (2, 2 * 3_600), (3, 50 * 365 * 86_400)] {
+        let ahead = used(&format!("ahead-{seconds}"), now + Duration::from_secs(seconds), "ahead");
+        let reply = served.post(JSON, ahead.to_string());
+        assert_eq!(
+            (reply.status, &reply.json()["refused"][0]["reason"]),
+            (422, &json!("future")),
+            "{reply:?}"
+        );
+        let future =
+            exposition::sum(&served.metrics(), "milepost_refused_events_total", &["reason=\"future\""]);
+        assert_eq!((future as u64, quarantine(&installation).len()), (count, count as usize));
+    }
+    assert_eq!(numbers(), before);
+    // Within what clocks may differ by, it is an event like any other.
+    let ahead = used("ahead-a-little", now + Duration::from_secs(60), "ahead");
+    assert_eq!(served.post(JSON, ahead.to_string()).json()["stored"], 1);
+}
+
+/// **F38.** A name made up for each event: beyond the budget they are refused and counted, and the series stay within it.
+#[test]
+fn f38_made_up_names_make_no_series_without_end() {
+    const MOST: usize = 20;
+    let installation =
+        Installation::new(&format!("[limits]\nteams = {MOST}\nservices = {MOST}\ncapabilities = {MOST}\n"));
+    let served = installation.serve();
+    let yesterday = ago(events::now(), 1, 0);
+    let series = || exposition::samples(&served.metrics()).len();
+    let made_up = |round: usize| {
+        let event = |n: usize| {
+            let mut used = used(&format!("{round}-{n}"), yesterday, &format!("team-{round}-{n}"));
+            used["subject"]["id"] = format!("capability-{round}-{n}").into();
+            used
+        };
+        served.post(NDJSON, events::lines(&(0..1_000).map(event).collect::<Vec<_>>()).join("\n"))
+    };
+    let first = made_up(0).json();
+    assert_eq!(
+        (&first["stored"], first["refused"].as_array().map(Vec::len)),
+        (&json!(MOST), Some(1_000 - MOST))
+    );
+    let full = series();
+    for round in 1..4 {
+        assert_eq!(made_up(round).status, 422, "all of them are refused");
+    }
+    assert!(series() <= full, "{} series, and {full} before", series());
+    let refused =
+        exposition::sum(&served.metrics(), "milepost_refused_events_total", &["reason=\"too_many_names\""]);
+    assert_eq!(refused as usize, 4_000 - MOST);
 }
 
 #[test]

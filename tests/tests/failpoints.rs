@@ -49,7 +49,8 @@ const STARTING: &[&str] = &[
     "key.written",
     "key.renamed",
 ];
-const BACKING_UP: &[&str] = &["backup.begun", "backup.copied", "backup.verified", "put.synced", "put.renamed"];
+const BACKING_UP: &[&str] =
+    &["backup.begun", "backup.copied", "backup.verified", "put.synced", "put.renamed"];
 const RESTORING: &[&str] = &["restore.copied", "restore.kept", "put.synced", "put.renamed"];
 
 #[test]
@@ -102,6 +103,17 @@ fn aborted(status: ExitStatus) {
     assert_eq!(status.signal(), Some(SIGABRT), "it ends where it was told to: {status:?}");
 }
 
+/// Events that no answer depends on: what is taken back never was.
+fn without_effect(number: usize) -> Vec<String> {
+    let retracted = format!("{}event.retracted", events::MILEPOST);
+    let one = |n: usize| {
+        let id = format!("never-{number}-{n}");
+        let at = events::ago(events::now(), 2, 0);
+        events::event(&retracted, &id, at, &id, serde_json::json!({}), serde_json::json!({}))
+    };
+    events::lines(&(0..BATCH).map(one).collect::<Vec<_>>())
+}
+
 /// Sends the whole history to a server that is ended at a place on the way, and then the rest to one that is not.
 fn ended_at(place: &str, time: usize) {
     let history = history();
@@ -113,16 +125,21 @@ fn ended_at(place: &str, time: usize) {
     while answered < history.batches.len() && sent(&served, &history.batches[answered]) {
         answered += 1;
     }
-    // Runs are written beside all this: they are waited for with events that are known already.
-    eventually("the server ends", || (!sent(&served, &history.batches[0])).then_some(()));
+    // Runs are written beside all this, as fast as the machine is: there are events until enough of them are.
+    let mut more = Vec::new();
+    eventually("the server ends", || {
+        more.push(without_effect(more.len()));
+        (!sent(&served, more.last()?)).then_some(())
+    });
     aborted(served.wait());
     assert!(served.log().contains(&format!("failpoint {place}: abort")), "{}", served.log());
 
     let again = installation.serve_failing(SMALL_RUNS).unwrap_or_else(|ended| panic!("{place}: {ended:?}"));
-    for batch in &history.batches[answered..] {
+    for batch in history.batches[answered..].iter().chain(&more) {
         assert!(sent(&again, batch));
     }
-    let state = State::of(&installation, &again, &history.day);
+    let mut state = State::of(&installation, &again, &history.day);
+    state.versions -= more.concat().len() as u64;
     state.check(&history.whole, &format!("{place}, the {time}. time"));
     all_known(&again);
 }
@@ -158,7 +175,11 @@ fn f02_ended_at_every_step_of_keeping() {
 }
 
 /// Ends one start after the other at a place, three times, and then starts once more without.
-fn started_after_three_ends(installation: &Installation, place: &str, prepare: impl Fn(&Installation)) -> Served {
+fn started_after_three_ends(
+    installation: &Installation,
+    place: &str,
+    prepare: impl Fn(&Installation),
+) -> Served {
     for _ in 0..3 {
         prepare(installation);
         match installation.serve_failing(&format!("{SMALL_RUNS};{place}=abort@1")) {
@@ -195,7 +216,8 @@ fn f33_ended_while_starting() {
             // What each of the ended starts has got done is not done again: so the migrations are ended only once.
             let once = place.starts_with("migration.committed") || *place == "key.renamed";
             let served = if once {
-                let ended = installation.serve_failing(&format!("{place}=abort@1")).map(drop).expect_err(place);
+                let ended =
+                    installation.serve_failing(&format!("{place}=abort@1")).map(drop).expect_err(place);
                 aborted(ended.status);
                 installation.serve()
             } else {
@@ -223,9 +245,8 @@ fn f33_ended_while_starting() {
 fn spoil_runs(installation: &Installation) {
     let runs = installation.data().join("identity");
     std::fs::write(runs.join("00099999.new"), "half a run").expect("it can be written");
-    let registered = database(installation).query_row("SELECT min(number) FROM identity_run", [], |row| {
-        row.get::<_, Option<i64>>(0)
-    });
+    let registered = database(installation)
+        .query_row("SELECT min(number) FROM identity_run", [], |row| row.get::<_, Option<i64>>(0));
     if let Ok(Some(number)) = registered {
         // An ended start may have taken it already.
         let _ = std::fs::remove_file(runs.join(format!("{number:08}.run")));
@@ -278,7 +299,8 @@ fn make_format_1(installation: &Installation) {
     ))
     .expect("it can be filled");
     let mut events = old.prepare("SELECT seq, source, id FROM event").expect("there are events");
-    let events = events.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("they can be read");
+    let events =
+        events.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("they can be read");
     for event in events {
         let (seq, source, id): (i64, String, String) = event.expect("they can be read");
         let key = EventKey::of(&source, &id).0.cast_signed();
@@ -300,7 +322,11 @@ fn f33_ended_while_backing_up_and_restoring() {
         let data = data.to_str().expect("temporary paths are UTF-8");
         let backup = |failpoints: &str| {
             let mut command = binary::command();
-            command.env("FAILPOINTS", failpoints).args(["backup", "--data", data, "--to", to]).output().expect("it runs")
+            command
+                .env("FAILPOINTS", failpoints)
+                .args(["backup", "--data", data, "--to", to])
+                .output()
+                .expect("it runs")
         };
         aborted(backup(&format!("{place}=abort")).status);
         assert_eq!(file.exists(), *place == "put.renamed", "{place}");

@@ -82,7 +82,7 @@ fn batch(name: &str, nth: usize) -> Vec<serde_json::Value> {
         used["customData"]["note"] = "x".repeat(nth * 37 % 900).into();
         used
     };
-    let mut events: Vec<_> = (0..1 + nth % 5).map(|n| used(format!("{name}-{nth}-{n}"))).collect();
+    let mut events: Vec<_> = (0..=nth % 5).map(|n| used(format!("{name}-{nth}-{n}"))).collect();
     if nth % 3 == 2 {
         let mut corrected = used(format!("{name}-{}-0", nth - 1));
         corrected["customData"]["revision"] = 1.into();
@@ -176,29 +176,46 @@ fn take(file: &Path, root: &Path, happened: &mut Vec<Option<Event>>) {
 #[test]
 fn f03_power_is_cut() {
     let (points, seed) = (set("MILEPOST_POINTS", 700) as usize, set("MILEPOST_SEED", 1));
+    let states = (0..)
+        .zip((0..points).step_by(RECORDED))
+        .map(|(n, from)| cut_a_run(RECORDED.min(points - from), seed + n))
+        .sum::<usize>();
+    println!("{points} power cuts left {states} distinct states; all of them opened");
+    assert!(states * 2 >= points, "the cuts differ");
+}
+
+/// Power cuts of one recorded run.
+const RECORDED: usize = 1_000;
+
+/// Records a run and cuts the power at so many of its moments. How many distinct states that left.
+fn cut_a_run(points: usize, seed: u64) -> usize {
     let recorded = record();
-    let syncs = recorded.events.iter().flatten().filter(|event| matches!(event, Event::SyncEnded { .. })).count();
+    let syncs =
+        recorded.events.iter().flatten().filter(|event| matches!(event, Event::SyncEnded { .. })).count();
     println!(
         "{} calls with {syncs} syncs, {} batches; {points} power cuts with seed {seed}",
         recorded.events.len(),
         recorded.batches.len()
     );
     let states = cut(&recorded, points, seed, |_| true).unwrap_or_else(|wrong| panic!("{wrong}"));
-    println!("{points} power cuts left {states} distinct states; all of them opened");
-    assert!(states * 4 >= points, "the cuts differ");
-
     // And a server that did not sync would be found out.
     let forgetful = |event: &Event| {
         let wal = |path: &Path| path.to_string_lossy().ends_with("-wal");
         !matches!(event, Event::SyncBegan { path, .. } if wal(path))
     };
-    let found = cut(&recorded, 200, seed, forgetful).expect_err("syncs are needed");
+    let found = cut(&recorded, 300, seed, forgetful).expect_err("syncs are needed");
     assert!(found.contains("acked, and gone") || found.contains("does not open"), "{found}");
+    states
 }
 
 /// Cuts the power at so many moments. How many distinct states that left; the first that is not as it has to be is an error. Of
 /// what happened the disk is told what `happens` says.
-fn cut(recorded: &Recorded, points: usize, seed: u64, happens: impl Fn(&Event) -> bool) -> Result<usize, String> {
+fn cut(
+    recorded: &Recorded,
+    points: usize,
+    seed: u64,
+    happens: impl Fn(&Event) -> bool,
+) -> Result<usize, String> {
     let moments = moments(recorded, points, &mut Dice::new(seed));
     let (mut disk, mut acked) = (Disk::default(), Acked::default());
     let mut distinct = BTreeSet::new();
@@ -218,10 +235,8 @@ fn cut(recorded: &Recorded, points: usize, seed: u64, happens: impl Fn(&Event) -
             let mut hash = DefaultHasher::new();
             left.hash(&mut hash);
             distinct.insert(hash.finish());
-            look(recorded, left, &acked, moment).map_err(|wrong| format!("power cut {n} of seed {seed}: {wrong}"))?;
-            if n % 1_000 == 999 {
-                println!("{} of {points} power cuts, {} states", n + 1, distinct.len());
-            }
+            look(recorded, left, &acked, moment)
+                .map_err(|wrong| format!("power cut {n} of seed {seed}: {wrong}"))?;
         }
     }
     Ok(distinct.len())
@@ -229,10 +244,11 @@ fn cut(recorded: &Recorded, points: usize, seed: u64, happens: impl Fn(&Event) -
 
 /// When the power is cut: right after syncs and answers, and anywhere between.
 fn moments(recorded: &Recorded, points: usize, dice: &mut Dice) -> Vec<usize> {
-    let matters = |event: &Option<Event>| matches!(event, Some(Event::SyncEnded { .. } | Event::Sent { .. }) | None);
+    let matters =
+        |event: &Option<Event>| matches!(event, Some(Event::SyncEnded { .. } | Event::Sent { .. }) | None);
     let marked: Vec<usize> = (0..recorded.events.len()).filter(|at| matters(&recorded.events[*at])).collect();
     let mut moments: Vec<usize> = (0..points)
-        .map(|n| match n % 2 {
+        .map(|n| match n % 4 {
             0 => marked[dice.below(marked.len() as u64) as usize],
             _ => dice.below(recorded.events.len() as u64) as usize,
         })
@@ -265,7 +281,8 @@ fn look(
     acked: &Acked,
     moment: usize,
 ) -> Result<(), String> {
-    let directory = tempfile::Builder::new().prefix("milepost-cut-").tempdir_in(fast()).expect("there is room");
+    let directory =
+        tempfile::Builder::new().prefix("milepost-cut-").tempdir_in(fast()).expect("there is room");
     // Shared memory; not a file of the disk.
     left.retain(|path, _| !path.to_string_lossy().ends_with("-shm"));
     disk::write(&left, &recorded.root, directory.path()).expect("there is room");
@@ -281,11 +298,13 @@ fn fast() -> PathBuf {
 
 fn check(recorded: &Recorded, left: &Path, acked: &Acked, moment: usize) -> Result<(), String> {
     let data = left.join("data");
-    let mut store = Sqlite::open(&data, Options::default()).map_err(|error| format!("it does not open: {error}"))?;
+    let mut store =
+        Sqlite::open(&data, Options::default()).map_err(|error| format!("it does not open: {error}"))?;
     let known = versions(&data).map_err(|error| error.to_string())?;
     let (mut sent, mut has_acks) = (BTreeSet::new(), false);
     for batch in &recorded.batches {
-        let (there, of) = (batch.versions.iter().filter(|version| known.contains(*version)).count(), batch.versions.len());
+        let (there, of) =
+            (batch.versions.iter().filter(|version| known.contains(*version)).count(), batch.versions.len());
         sent.extend(&batch.versions);
         if there != 0 && there != of {
             return Err(format!("{there} events of {of} of a batch are there: {:?}", batch.lines));
@@ -318,7 +337,8 @@ fn check(recorded: &Recorded, left: &Path, acked: &Acked, moment: usize) -> Resu
 
 /// Sends everything acked again: known, every version, by the key that is there now.
 fn again(store: &mut Sqlite, data: &Path, recorded: &Recorded, acked: &Acked) -> Result<(), String> {
-    let key = std::fs::read_to_string(data.join("person.key")).map_err(|error| format!("the key: {error}"))?;
+    let key =
+        std::fs::read_to_string(data.join("person.key")).map_err(|error| format!("the key: {error}"))?;
     if key != recorded.key {
         return Err("persons are others".to_owned());
     }

@@ -1,38 +1,28 @@
 //! The same events are the same numbers, over whichever door, in whichever order and batches, and after a restart.
 
 use milepost_tests::delivery::{Door, deliver, shuffled};
-use milepost_tests::{Installation, REAL_CONFIG, Served, events, exposition};
+use milepost_tests::{Installation, REAL_CONFIG, Served, events, state};
 use serde_json::Value;
 
 /// What the events alone decide: `/metrics` of now, and all answers of days that have ended.
 fn numbers(served: &Served) -> (Vec<String>, Vec<String>) {
-    let list = served.get_json("/v1/metrics");
-    let names: Vec<String> = list
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|metric| metric["name"].as_str().map(str::to_owned))
-        .collect();
-    assert!(names.len() >= 7, "{list}");
-    let metrics = served.metrics();
-    let exported = exposition::business(&metrics, &names).into_iter().map(str::to_owned).collect();
     let yesterday = events::ago(events::now(), 1, 0).to_string();
-    let answers =
-        names.iter().map(|name| served.get(&format!("/v1/metrics/{name}?as_of={}", &yesterday[..10])).body);
-    (exported, answers.collect())
+    (state::exported(served), state::answers(served, &yesterday[..10]))
 }
 
+/// **F27.** Delivered five times, shuffled, in other batches, over other doors, with a restart between: equal, `/metrics` included.
 #[test]
-fn over_every_door_and_after_a_restart() {
+fn f27_repeated_shuffled_and_split_over_every_door() {
     let now = events::now();
     let lines = events::lines(&events::recent_history(now));
+    let five_times: Vec<String> = std::iter::repeat_n(&lines, 5).flatten().cloned().collect();
 
     let installations: Vec<Installation> =
         (0..=Door::ALL.len()).map(|_| Installation::new(REAL_CONFIG)).collect();
     let mut served: Vec<Served> = Vec::new();
     for (seed, (door, installation)) in (0..).zip(Door::ALL.into_iter().zip(&installations)) {
         let one = installation.serve();
-        deliver(&one, door, &shuffled(seed, &lines), 7 + seed as usize * 13);
+        deliver(&one, door, &shuffled(seed, &five_times), 7 + seed as usize * 13);
         served.push(one);
     }
     served.push(with_a_restart_between(&installations[Door::ALL.len()], &lines));
@@ -66,8 +56,9 @@ fn with_a_restart_between(installation: &Installation, lines: &[String]) -> Serv
     after
 }
 
+/// **F24.** What arrives weeks late changes the past, exactly; taken back, it never was.
 #[test]
-fn what_arrives_late_changes_the_past() {
+fn f24_what_arrives_late_changes_the_past() {
     let now = events::now();
     let installation = Installation::new("");
     let served = installation.serve();

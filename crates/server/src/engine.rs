@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use milepost_model::{Config, Model, Timestamp};
 use milepost_store::Reader;
+use milepost_store::failpoint::number;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, watch};
 
@@ -66,5 +67,8 @@ impl Engine {
 /// The system's clock, to the microsecond.
 pub fn system_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros).unwrap_or(Timestamp::MAX)
+    let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
+    let stepped =
+        number("clock.seconds").map_or(micros, |seconds| micros.saturating_add(seconds * 1_000_000));
+    Timestamp::from_micros(stepped).unwrap_or(Timestamp::MAX)
 }

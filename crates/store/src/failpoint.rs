@@ -10,6 +10,7 @@
 //! | `terminate` | sends the process SIGTERM |
 //! | `hold:FILE` | makes FILE, and goes on when somebody has deleted it |
 //! | a number | is read by [`number`], in place of the number the program has |
+//! | `file:FILE` | the same, of the number that FILE has whenever it is asked for |
 
 /// Every place, in the order in which a server comes to them.
 pub const PLACES: &[&str] = &[
@@ -47,11 +48,11 @@ pub const PLACES: &[&str] = &[
 #[cfg(not(feature = "failpoints"))]
 mod inert {
     /// Nothing happens here.
-    #[inline(always)]
+    #[inline]
     pub fn reach(_: &'static str) {}
 
     /// The number stays what it is.
-    #[inline(always)]
+    #[inline]
     pub fn number(_: &'static str) -> Option<i64> {
         None
     }
@@ -65,13 +66,16 @@ mod live {
     use std::collections::HashMap;
     use std::path::PathBuf;
     use std::process::Command;
-    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
     use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
     use std::time::Duration;
 
     static SET: LazyLock<HashMap<String, Set>> = LazyLock::new(|| {
         let said = std::env::var("FAILPOINTS").unwrap_or_default();
-        said.split(';').filter_map(|one| one.split_once('=')).map(|(name, what)| (name.to_owned(), Set::of(what))).collect()
+        said.split(';')
+            .filter_map(|one| one.split_once('='))
+            .map(|(name, what)| (name.to_owned(), Set::of(what)))
+            .collect()
     });
 
     struct Set {
@@ -125,7 +129,11 @@ mod live {
 
     /// The number that `FAILPOINTS` has under this name.
     pub fn number(name: &'static str) -> Option<i64> {
-        SET.get(name).and_then(|set| set.action.parse().ok())
+        let said = &SET.get(name)?.action;
+        match said.strip_prefix("file:") {
+            Some(file) => std::fs::read_to_string(file).ok()?.trim().parse().ok(),
+            None => said.parse().ok(),
+        }
     }
 }
 

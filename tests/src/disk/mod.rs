@@ -113,7 +113,9 @@ impl Disk {
                     self.name(Naming::Remove(path.clone()));
                 }
             }
-            Event::SyncBegan { thread, path } => drop(self.syncing.insert(*thread, (self.last, path.clone()))),
+            Event::SyncBegan { thread, path } => {
+                drop(self.syncing.insert(*thread, (self.last, path.clone())));
+            }
             Event::SyncEnded { thread } => {
                 if let Some((last, path)) = self.syncing.remove(thread) {
                     self.synced(&path, last);
@@ -164,7 +166,8 @@ impl Disk {
             }
             // A directory: one below the root, or the root itself.
             _ => {
-                let covered = |one: &Pending<Naming>| one.number <= last && directory(&one.change) == Some(path);
+                let covered =
+                    |one: &Pending<Naming>| one.number <= last && directory(&one.change) == Some(path);
                 let (synced, rest) = std::mem::take(&mut self.namings).into_iter().partition(covered);
                 let synced: Vec<_> = synced;
                 synced.iter().for_each(|one| rename(&mut self.durable, &one.change));
@@ -197,7 +200,10 @@ impl Disk {
         // What is in a directory that is not there is not there either.
         let gone: Vec<PathBuf> = left
             .keys()
-            .filter(|path| path.parent().is_some_and(|parent| self.names.contains_key(parent) && !left.contains_key(parent)))
+            .filter(|path| {
+                path.parent()
+                    .is_some_and(|parent| self.names.contains_key(parent) && !left.contains_key(parent))
+            })
             .cloned()
             .collect();
         gone.iter().for_each(|path| drop(left.remove(path)));
@@ -218,9 +224,9 @@ enum Luck {
 impl Luck {
     fn throw(dice: &mut Dice, last: u64) -> Self {
         match dice.below(8) {
-            0 | 1 => Self::Nothing,
-            2 => Self::Everything,
-            3 | 4 => Self::Until(last.saturating_sub(dice.below(40))),
+            0 => Self::Nothing,
+            1 => Self::Everything,
+            2 | 3 => Self::Until(last.saturating_sub(dice.below(40))),
             _ => Self::OneOf(2 + dice.below(3)),
         }
     }

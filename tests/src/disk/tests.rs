@@ -69,6 +69,9 @@ fn a_name_that_is_not_synced_may_be_the_old_one() {
 fn writes_are_torn_between_sectors() {
     let events = [open("a")].into_iter().chain(sync("")).chain([wrote("a", &[7; 3 * SECTOR])]);
     let disk = disk(events);
-    let torn = left(&disk, "a").into_iter().flatten().filter(|bytes| bytes.len() == 3 * SECTOR && bytes[..SECTOR] == [0; SECTOR]);
+    let torn = left(&disk, "a")
+        .into_iter()
+        .flatten()
+        .filter(|bytes| bytes.len() == 3 * SECTOR && bytes[..SECTOR] == [0; SECTOR]);
     assert!(torn.count() > 0, "the end may be there without the beginning");
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::binary;
+
 /// Something that matters to what a power cut leaves, or to what a client was told, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -70,7 +72,7 @@ const CALLS: &str = "trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renam
 /// A command that runs `program` under `strace`, to which its arguments are to be added. The process that is started is the
 /// program; the trace is whole once its standard error is closed.
 pub fn traced(program: &Path, trace: &Path) -> Command {
-    let mut command = Command::new("strace");
+    let mut command = binary::unconfigured(Command::new("strace"));
     command
         .args(["-D", "-f", "--seccomp-bpf", "-q", "-yy", "-xx", "-s", "16777216"])
         .args(["-e", "signal=none", "-e", CALLS, "-o"])
@@ -148,7 +150,9 @@ impl Reader<'_> {
                     self.events.push(Event::SyncEnded { thread });
                 }
             }
-            "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" => self.wrote(name, arguments, result as usize),
+            "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" => {
+                self.wrote(name, arguments, result as usize);
+            }
             "ftruncate" => {
                 if let (_, Some(path)) = self.descriptor(arguments) {
                     let length = number(arguments.rsplit(", ").next().unwrap_or_default()) as u64;
@@ -156,7 +160,9 @@ impl Reader<'_> {
                 }
             }
             "mkdir" | "mkdirat" => self.events.extend(self.named(arguments).pop().map(Event::MadeDirectory)),
-            "unlink" | "unlinkat" | "rmdir" => self.events.extend(self.named(arguments).pop().map(Event::Removed)),
+            "unlink" | "unlinkat" | "rmdir" => {
+                self.events.extend(self.named(arguments).pop().map(Event::Removed));
+            }
             "rename" | "renameat" | "renameat2" => {
                 if let [from, to] = &self.named(arguments)[..] {
                     self.events.push(Event::Renamed { from: from.clone(), to: to.clone() });
@@ -199,7 +205,8 @@ impl Reader<'_> {
     /// The descriptor that comes first, and the file below the root that it is.
     fn descriptor(&self, arguments: &str) -> (u32, Option<PathBuf>) {
         let (descriptor, rest) = arguments.split_once('<').unwrap_or((arguments, ""));
-        let hex: String = rest.split(|c: char| !(c == '\\' || c.is_ascii_alphanumeric())).next().unwrap_or_default().into();
+        let hex: String =
+            rest.split(|c: char| !(c == '\\' || c.is_ascii_alphanumeric())).next().unwrap_or_default().into();
         (number(descriptor) as u32, self.below(&decoded(&hex)))
     }
 

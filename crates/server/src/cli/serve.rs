@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::Failure;
 use crate::config::{self, Flags};
-use crate::{serve, shutdown};
+use crate::serve;
+use crate::shutdown::Requests;
 
 const HELP: &str = "\
 Examples:
@@ -50,13 +51,21 @@ impl ServeArgs {
             tracing::warn!(variables = foreign.join(", "), "these name no setting and are ignored");
         }
         super::block_on(async {
-            let running = serve::start(settings).await.map_err(Failure::new)?;
+            let mut requests = Requests::listen().map_err(Failure::new)?;
+            let running = tokio::select! {
+                running = serve::start(settings) => running.map_err(Failure::new)?,
+                asked = requests.next() => {
+                    tracing::info!("asked to end before anything was taken");
+                    return asked.map_err(Failure::new).map(|()| ExitCode::SUCCESS);
+                }
+            };
             let scheme = if running.guard.has_tls() { "https" } else { "http" };
             eprintln!("milepost listens at {scheme}://{} (gRPC and HTTP)", running.addr);
             if let Some(addr) = running.metrics_addr {
                 eprintln!("milepost answers /metrics at {addr}");
             }
-            shutdown::requested().await.map_err(Failure::new)?;
+            requests.next().await.map_err(Failure::new)?;
+            requests.end_at_the_next();
             tracing::info!("asked to end");
             running.shutdown().await;
             Ok(ExitCode::SUCCESS)

@@ -130,7 +130,8 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", "-16384")?; // KiB
     let checkpoint = number("wal.pages").unwrap_or(4_096); // pages: 16 MiB
     connection.pragma_update(None, "wal_autocheckpoint", checkpoint)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?; // bytes, after a long read held it up
+    let most = number("wal.bytes").unwrap_or(64 << 20); // bytes, after a long read held it up
+    connection.pragma_update(None, "journal_size_limit", most)?;
     Ok(())
 }
 
