@@ -77,6 +77,24 @@ enum Campaign {
         #[arg(long, default_value_t = 10)]
         minutes: u64,
     },
+    /// The real binary killed at random moments under load.
+    Kills {
+        /// How often.
+        #[arg(long, default_value_t = 10_000)]
+        rounds: u32,
+        /// With which chance: the same seed sends the same, and kills after as many answers and as long.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Power cuts: a disk that forgets what was not synced.
+    Power {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        points: u32,
+        /// With which chance.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -124,6 +142,12 @@ fn perform(task: Task) -> Result<(), Problem> {
             let oracle =
                 ["--package", "milepost-tests", "--test", "oracle", "--test", "instants"].map(String::from);
             test::cargo_test(&oracle, &[("MILEPOST_SEEDS", seeds.to_string())])
+        }
+        Task::Campaign(Campaign::Kills { rounds, seed }) => {
+            test::end_to_end("kills", ("MILEPOST_ROUNDS", rounds), seed)
+        }
+        Task::Campaign(Campaign::Power { points, seed }) => {
+            test::end_to_end("power", ("MILEPOST_POINTS", points), seed)
         }
     }
 }

@@ -23,6 +23,12 @@ impl Needs {
     pub(crate) fn fetch() -> Result<Self, Problem> {
         let cache = cache()?;
         progress(format_args!("what the tests need is kept in {}", cache.display()));
+        there(
+            "strace",
+            "the tests of power cuts and failing disks watch the server by it",
+            "install `strace` (on Debian and Ubuntu: apt-get install strace)",
+        )?;
+        there("prlimit", "the tests of full disks limit files by it", "install `util-linux`")?;
         let (prometheus, promtool) = prometheus(&cache)?;
         let python = python(&cache)?;
         Ok(Self { prometheus, promtool, python })
@@ -46,6 +52,15 @@ fn cache() -> Result<PathBuf, Problem> {
         .ok_or_else(|| Problem::Check("set MILEPOST_CACHE to a directory outside the checkout".into()))?;
     fs::create_dir_all(&directory).map_err(Problem::file(&directory))?;
     fs::canonicalize(&directory).map_err(Problem::file(&directory))
+}
+
+/// A program that has to be in the path.
+fn there(program: &'static str, reason: &str, remedy: &str) -> Result<(), Problem> {
+    if in_path(program).is_some() {
+        return Ok(());
+    }
+    let reason = format!("it is not in the PATH; {reason}");
+    Err(Problem::Unavailable { what: program, reason, remedy: remedy.to_owned() })
 }
 
 /// Prometheus and promtool: those in the path, else Debian's package, unpacked without installing it.

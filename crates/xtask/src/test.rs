@@ -22,3 +22,9 @@ pub(crate) fn cargo_test(arguments: &[String], environment: &[(&str, String)]) -
     let needs = Needs::fetch()?;
     run(needs.hand_to(&mut cargo(&["test"])).args(arguments).envs(environment.iter().cloned()))
 }
+
+/// One file of the end-to-end tests, so often and with this chance, telling how far it is.
+pub(crate) fn end_to_end(test: &str, (variable, times): (&str, u32), seed: u64) -> Result<(), Problem> {
+    let arguments = ["--package", "milepost-tests", "--test", test, "--", "--nocapture"].map(String::from);
+    cargo_test(&arguments, &[(variable, times.to_string()), ("MILEPOST_SEED", seed.to_string())])
+}

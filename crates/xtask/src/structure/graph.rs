@@ -26,10 +26,14 @@ const INTERNAL: &[(&str, &[&str])] = &[
 /// All that the pure core may use from outside: nothing in here opens a file, a socket or a clock on its own.
 const MODEL_DEPENDENCIES: &[&str] = &["jiff", "rustc-hash", "serde", "serde_json", "sha2", "thiserror"];
 
+/// The feature by which a test can end the process, and the only crate that may ask for it.
+const FAILPOINTS: (&str, &str) = ("failpoints", "milepost-tests");
+
 /// One crate's dependency on another, tests of its own apart.
 struct Edge {
     from: String,
     to: String,
+    features: Vec<String>,
 }
 
 pub(super) fn violations(root: &Path) -> Result<Vec<String>, Problem> {
@@ -46,15 +50,25 @@ fn edges(metadata: &Value) -> Vec<Edge> {
         .iter()
         .flat_map(|package| {
             let from = name(package);
-            list(&package["dependencies"])
-                .into_iter()
-                .filter(|dependency| dependency["kind"] != "dev")
-                .map(move |dependency| Edge { from: from.clone(), to: name(&dependency) })
+            list(&package["dependencies"]).into_iter().filter(|dependency| dependency["kind"] != "dev").map(
+                move |dependency| {
+                    let features = list(&dependency["features"])
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .map(str::to_owned)
+                        .collect();
+                    Edge { from: from.clone(), to: name(&dependency), features }
+                },
+            )
         })
         .collect()
 }
 
-fn violation(Edge { from, to }: &Edge) -> Option<String> {
+fn violation(Edge { from, to, features }: &Edge) -> Option<String> {
+    let (failpoints, tests) = FAILPOINTS;
+    if from != tests && features.iter().any(|feature| feature == failpoints) {
+        return Some(format!("{from} must not ask for the feature {failpoints} of {to}: only {tests} may"));
+    }
     let internal = INTERNAL.iter().any(|(name, _)| name == to);
     let allowed = match INTERNAL.iter().find(|(name, _)| name == from) {
         None => return Some(format!("{from}: say in xtask's structure/graph.rs which crates it may use")),
@@ -83,8 +97,17 @@ mod tests {
             ("milepost-store", "rusqlite", true),
             ("milepost-new", "serde", false),
         ] {
-            let edge = Edge { from: from.into(), to: to.into() };
+            let edge = Edge { from: from.into(), to: to.into(), features: Vec::new() };
             assert_eq!(violation(&edge).is_none(), passes, "{from} → {to}");
+        }
+    }
+
+    #[test]
+    fn only_the_tests_can_end_the_process() {
+        for (from, passes) in [("milepost", false), ("milepost-tests", true)] {
+            let edge =
+                Edge { from: from.into(), to: "milepost-store".into(), features: vec!["failpoints".into()] };
+            assert_eq!(violation(&edge).is_none(), passes, "{from}");
         }
     }
 

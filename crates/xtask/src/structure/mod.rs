@@ -1,6 +1,7 @@
 //! What no compiler checks: each rule gives its violations as sentences.
 
 mod decisions;
+mod faults;
 mod graph;
 mod sources;
 
@@ -13,5 +14,6 @@ pub(crate) fn check() -> Result<(), Problem> {
     let mut violations = graph::violations(root)?;
     violations.extend(sources::violations(root)?);
     violations.extend(decisions::violations(root)?);
+    violations.extend(faults::violations(root)?);
     if violations.is_empty() { Ok(()) } else { Err(Problem::Check(violations.join("\n"))) }
 }

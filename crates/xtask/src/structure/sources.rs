@@ -31,8 +31,9 @@ const IMPURE: &[&str] = &[
 pub(super) fn violations(root: &Path) -> Result<Vec<String>, Problem> {
     let mut files = Vec::new();
     for directory in ["crates", "tests", "benches"] {
-        rust_files(&root.join(directory), &mut files)?;
+        rust_files(&root.join(directory), &["generated", "tests"], &mut files)?;
     }
+    files.retain(|file| file.file_name().is_some_and(|name| name != "tests.rs"));
     files.sort();
     let mut violations = Vec::new();
     for file in &files {
@@ -43,14 +44,20 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>, Problem> {
     Ok(violations)
 }
 
-/// All Rust files below, generated code and files of tests apart.
-fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Problem> {
+/// All Rust files below, but for those in directories of these names.
+pub(super) fn rust_files(
+    directory: &Path,
+    without: &[&str],
+    files: &mut Vec<PathBuf>,
+) -> Result<(), Problem> {
     for entry in fs::read_dir(directory).map_err(Problem::file(directory))? {
         let path = entry.map_err(Problem::file(directory))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !["generated", "target", "tests"].contains(&&*name) {
-            rust_files(&path, files)?;
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        if path.is_dir() {
+            if name != "target" && !without.contains(&&*name) {
+                rust_files(&path, without, files)?;
+            }
+        } else if name.ends_with(".rs") {
             files.push(path);
         }
     }
