@@ -73,9 +73,13 @@ impl Finished {
     }
 }
 
-/// The binary, to be given arguments: `MILEPOST_*` variables are about the tests, and would configure it otherwise.
+/// The binary, to be given arguments.
 pub fn command() -> Command {
-    let mut command = Command::new(path());
+    unconfigured(Command::new(path()))
+}
+
+/// A command without the `MILEPOST_*` variables there are: they are about the tests, and would configure the binary otherwise.
+pub fn unconfigured(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MILEPOST_") {
             command.env_remove(name);

@@ -103,6 +103,17 @@ fn aborted(status: ExitStatus) {
     assert_eq!(status.signal(), Some(SIGABRT), "it ends where it was told to: {status:?}");
 }
 
+/// Events that no answer depends on: what is taken back never was.
+fn without_effect(number: usize) -> Vec<String> {
+    let retracted = format!("{}event.retracted", events::MILEPOST);
+    let one = |n: usize| {
+        let id = format!("never-{number}-{n}");
+        let at = events::ago(events::now(), 2, 0);
+        events::event(&retracted, &id, at, &id, serde_json::json!({}), serde_json::json!({}))
+    };
+    events::lines(&(0..BATCH).map(one).collect::<Vec<_>>())
+}
+
 /// Sends the whole history to a server that is ended at a place on the way, and then the rest to one that is not.
 fn ended_at(place: &str, time: usize) {
     let history = history();
@@ -114,16 +125,21 @@ fn ended_at(place: &str, time: usize) {
     while answered < history.batches.len() && sent(&served, &history.batches[answered]) {
         answered += 1;
     }
-    // Runs are written beside all this: they are waited for with events that are known already.
-    eventually("the server ends", || (!sent(&served, &history.batches[0])).then_some(()));
+    // Runs are written beside all this, as fast as the machine is: there are events until enough of them are.
+    let mut more = Vec::new();
+    eventually("the server ends", || {
+        more.push(without_effect(more.len()));
+        (!sent(&served, more.last()?)).then_some(())
+    });
     aborted(served.wait());
     assert!(served.log().contains(&format!("failpoint {place}: abort")), "{}", served.log());
 
     let again = installation.serve_failing(SMALL_RUNS).unwrap_or_else(|ended| panic!("{place}: {ended:?}"));
-    for batch in &history.batches[answered..] {
+    for batch in history.batches[answered..].iter().chain(&more) {
         assert!(sent(&again, batch));
     }
-    let state = State::of(&installation, &again, &history.day);
+    let mut state = State::of(&installation, &again, &history.day);
+    state.versions -= more.concat().len() as u64;
     state.check(&history.whole, &format!("{place}, the {time}. time"));
     all_known(&again);
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::binary;
+
 /// Something that matters to what a power cut leaves, or to what a client was told, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -70,7 +72,7 @@ const CALLS: &str = "trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renam
 /// A command that runs `program` under `strace`, to which its arguments are to be added. The process that is started is the
 /// program; the trace is whole once its standard error is closed.
 pub fn traced(program: &Path, trace: &Path) -> Command {
-    let mut command = Command::new("strace");
+    let mut command = binary::unconfigured(Command::new("strace"));
     command
         .args(["-D", "-f", "--seccomp-bpf", "-q", "-yy", "-xx", "-s", "16777216"])
         .args(["-e", "signal=none", "-e", CALLS, "-o"])
