@@ -21,6 +21,19 @@ pub struct Decoder {
     model: Model,
     symbols: Symbols,
     blocks: u64,
+    part: Part,
+}
+
+/// What a decoder decodes: two of them, each of its part, can do it side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The traces, which are about half of it.
+    Traces,
+    /// All but the traces.
+    Others,
 }
 
 /// What the numbers of an encoding stand for.
@@ -35,8 +48,36 @@ struct Symbols {
 }
 
 impl Decoder {
+    /// Of a part.
+    pub fn of(part: Part) -> Self {
+        Self { part, ..Self::default() }
+    }
+
+    /// Whether it needs the payload of this block. Of others it needs to know that they are there.
+    pub fn wants(&self, header: BlockHeader) -> bool {
+        match self.part {
+            Part::Traces => header.kind == Kind::Traces || header.is_names() || header.is_end(),
+            Part::Others => header.kind != Kind::Traces,
+            Part::Whole => true,
+        }
+    }
+
+    /// Makes one of the decoders of both parts, which saw the same blocks.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        if self.part == Part::Traces {
+            return other.join(self);
+        }
+        self.model.traces = other.model.traces;
+        self
+    }
+
     /// Takes the next block in.
     pub fn block(&mut self, header: BlockHeader, payload: &[u8]) -> Result<(), DecodeError> {
+        if !self.wants(header) {
+            self.blocks += 1;
+            return Ok(());
+        }
         header.check(payload)?;
         let mut cursor = Cursor(payload);
         if header.is_end() {

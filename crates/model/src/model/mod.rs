@@ -13,6 +13,7 @@ pub mod days;
 mod decoding;
 mod encoded;
 mod encoding;
+mod fingerprint;
 mod index;
 pub mod interactions;
 pub mod lifecycle;
@@ -25,7 +26,7 @@ mod texts;
 pub mod traces;
 pub mod work;
 
-pub use decoding::Decoder;
+pub use decoding::{Decoder, Part};
 pub use encoded::{BlockHeader, DecodeError, HEADER};
 pub use encoding::Encoder;
 

@@ -12,7 +12,7 @@ use crate::event::EventKey;
 use crate::time::Timestamp;
 
 /// An event of a trace: when it happened, whether it is a use of the capability, and its handle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Mark {
     /// Microseconds since 1970 with the use in the lowest bit, so that a mark has 16 bytes.
     when: i64,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `lock` | locked by the one process that writes, whose id stands in it |
 //! | `milepost.db` | the database, in WAL mode; its tables are described in `migrations/` |
+//! | `model.checkpoint` | the Model, as of some event: a cache of the database |
 //! | `identity/` | which events have an identity, as far as it is not in memory: a cache of the database |
 //!
 //! How the laws of [`crate::Store`] are kept:
@@ -25,9 +26,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
 use self::identity::Identity;
-use crate::{Appended, Reader, Store, StoreError};
+use crate::{Appended, Loaded, Reader, Store, StoreError};
 
 mod backup;
+mod checkpoint;
 mod directory;
 mod doctor;
 mod error;
@@ -42,6 +44,7 @@ mod upgrade;
 mod versions;
 
 pub use backup::{BackedUp, Stage, backup, restore};
+pub use checkpoint::{Checkpoints, discard};
 pub use doctor::{Finding, Report, Severity, examine};
 pub use reader::open_reader;
 
@@ -145,6 +148,14 @@ impl Store for Sqlite {
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
         events::replay(&self.connection, each)
+    }
+
+    fn load(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, StoreError> {
+        checkpoint::load(&self.connection, &self.directory, progress)
+    }
+
+    fn position(&self) -> u64 {
+        self.identity.last().cast_unsigned()
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
