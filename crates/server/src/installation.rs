@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use milepost_ingest::Intake;
-use milepost_model::Model;
-use milepost_store::sqlite::{Options, Sqlite};
-use milepost_store::{Store, StoreError};
+use milepost_store::sqlite::{Checkpoints, Options, Sqlite};
+use milepost_store::{Loaded, Store, StoreError};
 
+use crate::checkpointer::{Checkpointer, Pace};
 use crate::config::{KeyError, PersonKeys, Settings};
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use crate::keeper::Keeper;
 use crate::quarantine::Quarantine;
 
-/// Replayed events between two lines of the log.
-const REPLAY_LOG: usize = 1_000_000;
+/// Read events between two lines of the log.
+const READ_LOG: u64 = 1_000_000;
 
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -42,29 +42,39 @@ pub struct Writing {
 impl Writing {
     /// Opens the data directory only to write: no Model is built. Blocks.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        Self::around(open_store(settings)?, None, settings)
+        Self::around(open_store(settings)?, None, None, settings)
     }
 
-    /// Opens the data directory and builds the Model of what is in it. Blocks until all of it is replayed.
+    /// Opens the data directory and builds the Model of what is in it. Blocks until it is there.
     pub fn open_with_model(settings: &Settings) -> Result<(Self, Arc<Engine>), OpenError> {
         let mut store = open_store(settings)?;
-        let mut model = Model::new();
-        store.replay(&mut |event| {
-            model.insert(event);
-            if model.events().is_multiple_of(REPLAY_LOG) {
-                tracing::info!(events = model.events(), "replaying");
+        let Loaded { model, checkpoint, read, unused } = store.load(&mut |read, of| {
+            if read.is_multiple_of(READ_LOG) && read < of {
+                tracing::info!(read, of, "reading events");
             }
         })?;
-        tracing::info!(events = model.events(), "replayed");
+        if let Some(why) = unused {
+            tracing::warn!(%why, "the checkpoint is not used; every event was read instead");
+        }
+        tracing::info!(events = model.events(), read, "the Model is there");
         let engine = Engine::new(model, settings.metrics(), store.reader()?);
-        Ok((Self::around(store, Some(Arc::clone(&engine)), settings)?, engine))
+        let checkpoints = Checkpoints::open(&settings.data)?;
+        let checkpointer = Checkpointer::start(Arc::clone(&engine), checkpoints, checkpoint, Pace::default())
+            .map_err(OpenError::Thread)?;
+        Ok((Self::around(store, Some(Arc::clone(&engine)), Some(checkpointer), settings)?, engine))
     }
 
-    fn around(store: Sqlite, engine: Option<Arc<Engine>>, settings: &Settings) -> Result<Self, OpenError> {
+    fn around(
+        store: Sqlite,
+        engine: Option<Arc<Engine>>,
+        checkpointer: Option<Checkpointer>,
+        settings: &Settings,
+    ) -> Result<Self, OpenError> {
         let configured = settings.privacy.key.as_ref();
         let keys = PersonKeys::of_directory(&settings.data, configured, store.person_keys()?)?;
         let health = Health::new(system_clock());
-        let keeper = Keeper::start(Box::new(store), engine, Arc::clone(&health), settings.limits.keeper())
+        let limits = settings.limits.keeper();
+        let keeper = Keeper::start(Box::new(store), engine, checkpointer, Arc::clone(&health), limits)
             .map_err(OpenError::Thread)?;
         let intake = Intake::new(
             settings.limits.doors(),

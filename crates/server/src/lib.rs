@@ -1,5 +1,6 @@
 //! Milepost: the library behind the one binary.
 pub mod answers;
+pub mod checkpointer;
 pub mod cli;
 pub mod config;
 pub mod engine;

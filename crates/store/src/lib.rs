@@ -6,7 +6,7 @@
 //!    seen only once its transaction has committed.
 //! 2. Every version of an event is kept; the largest wins. [`Store::replay`] gives exactly the winners.
 
-use milepost_model::{Event, EventId, EventKey, Refusal, Rejected, Sealed, Timestamp};
+use milepost_model::{Event, EventId, EventKey, Model, Refusal, Rejected, Sealed, Timestamp};
 
 pub mod failpoint;
 pub mod sqlite;
@@ -53,6 +53,19 @@ pub enum StoreError {
     Io(String),
 }
 
+/// A Model that was loaded, and how.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The Model.
+    pub model: Model,
+    /// The number of the last version that the checkpoint it was made of goes up to; 0 if there was none to use.
+    pub checkpoint: u64,
+    /// Events that had to be read beside it.
+    pub read: u64,
+    /// Why the checkpoint was not used, if there is one.
+    pub unused: Option<String>,
+}
+
 /// The one writer.
 pub trait Store: Send {
     /// Keeps events and refusals, all or none, durably. One result per event, in order; a later event of the batch sees
@@ -77,8 +90,30 @@ pub trait Store: Send {
     /// Calls `each` with every winner, retractions included, in the order kept.
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError>;
 
+    /// The Model of every winner. `progress` is told how many events of how many were read for it.
+    fn load(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, StoreError> {
+        replayed(progress, |each| self.replay(each))
+    }
+
+    /// The number of the last version that is kept; 0 if there is none, or versions have no numbers.
+    fn position(&self) -> u64 {
+        0
+    }
+
     /// A reader beside this writer.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+}
+
+/// Loads by reading everything.
+fn replayed(
+    progress: &mut dyn FnMut(u64, u64),
+    replay: impl FnOnce(&mut dyn FnMut(&Event)) -> Result<(), StoreError>,
+) -> Result<Loaded, StoreError> {
+    let mut model = Model::new();
+    replay(&mut |event| model.insert(event))?;
+    let read = model.events() as u64;
+    progress(read, read);
+    Ok(Loaded { model, read, ..Loaded::default() })
 }
 
 /// Refused events that were tried again.
@@ -110,6 +145,11 @@ pub trait Reader: Send {
 
     /// Calls `each` with every winner; see [`Store::replay`].
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError>;
+
+    /// The Model of every winner; see [`Store::load`].
+    fn load(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, StoreError> {
+        replayed(progress, |each| self.replay(each))
+    }
 
     /// The newest refusals with a number below `before`, newest first, at most `limit`.
     fn quarantine(&mut self, before: Option<u64>, limit: usize) -> Result<Vec<Quarantined>, StoreError>;

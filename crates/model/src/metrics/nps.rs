@@ -5,8 +5,8 @@ use super::view::{Case, Class, Group, UnitRef, View};
 use super::{Metric, Spec, parameter};
 use crate::answer::{Kind, Part, Score};
 use crate::event::EventKey;
-use crate::model::names::{Person, Subject};
-use crate::model::surveys::{Turn, Turns};
+use crate::model::names::Person;
+use crate::model::surveys::Turn;
 use crate::question::{Dimension, Parameter};
 use crate::time::Timestamp;
 
@@ -80,16 +80,17 @@ impl Metric for Nps {
     fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>)) {
         for (person, turns) in view.model.surveys.all() {
             let unit = UnitRef::Respondent(person);
-            for (group, last) in last_by_group(view, turns, true) {
-                let class = match turns[last].1.unwrap_or_default() {
+            let turns: Vec<&Turn> = turns.collect();
+            for (group, last) in last_by_group(view, &turns, true) {
+                let class = match last.score.unwrap_or_default() {
                     9.. => &PROMOTERS,
                     7..9 => &PASSIVES,
                     ..7 => &DETRACTORS,
                 };
                 each(Case { group, unit, class, measure: None });
             }
-            for (group, last) in last_by_group(view, turns, false) {
-                let in_window = last.at.day() >= view.window_start();
+            for (group, last) in last_by_group(view, &turns, false) {
+                let in_window = last.place.at.day() >= view.window_start();
                 let class = if in_window { &INVITED } else { &INVITED_EARLIER };
                 each(Case { group, unit, class, measure: None });
             }
@@ -99,17 +100,20 @@ impl Metric for Nps {
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
         let UnitRef::Respondent(person) = case.unit else { return Vec::new() };
         let answers = case.class.part != Part::Excluded;
-        last_of(view, person, case.group, answers).map(|turn| (turn.at, turn.key())).into_iter().collect()
+        last_of(view, person, case.group, answers)
+            .map(|turn| view.event_at(&turn.place))
+            .into_iter()
+            .collect()
     }
 }
 
 /// The last answer in the window, or the last invitation ever, of one person in each group they belong to.
-fn last_by_group<'a>(view: &View<'a>, turns: &'a Turns, answers: bool) -> Vec<(Group, &'a Turn)> {
+fn last_by_group<'a>(view: &View<'a>, turns: &[&'a Turn], answers: bool) -> Vec<(Group, &'a Turn)> {
     let mut last: Vec<(Group, &Turn)> = Vec::new();
-    let seen = turns.iter().filter(|(turn, (_, score))| turn.at < view.at && score.is_some() == answers);
-    let seen = seen.filter(|(turn, _)| !answers || turn.at.day() >= view.window_start());
-    let group_of = |turn: &Turn, subject: Subject| view.group_of(subject, turn.at);
-    for (turn, group) in seen.filter_map(|(turn, (subject, _))| Some((turn, group_of(turn, *subject)?))) {
+    let seen = turns.iter().filter(|turn| turn.place.at < view.at && turn.score.is_some() == answers);
+    let seen = seen.filter(|turn| !answers || turn.place.at.day() >= view.window_start());
+    let group_of = |turn: &Turn| view.group_of(turn.subject, turn.place.at);
+    for (turn, group) in seen.filter_map(|turn| Some((*turn, group_of(turn)?))) {
         match last.iter_mut().find(|(known, _)| *known == group) {
             Some((_, latest)) => *latest = turn,
             None => last.push((group, turn)),
@@ -119,6 +123,6 @@ fn last_by_group<'a>(view: &View<'a>, turns: &'a Turns, answers: bool) -> Vec<(G
 }
 
 fn last_of<'a>(view: &View<'a>, person: Person, group: Group, answers: bool) -> Option<&'a Turn> {
-    let turns = view.model.surveys.of(person)?;
-    last_by_group(view, turns, answers).into_iter().find(|(known, _)| *known == group).map(|(_, turn)| turn)
+    let turns: Vec<&Turn> = view.model.surveys.of(person).collect();
+    last_by_group(view, &turns, answers).into_iter().find(|(known, _)| *known == group).map(|(_, turn)| turn)
 }

@@ -4,7 +4,8 @@ use super::view::{Case, Class, Group, UnitRef, View};
 use super::{Metric, Spec, parameter};
 use crate::answer::{Kind, Part};
 use crate::event::EventKey;
-use crate::model::names::{Environment, Person, Place, Service, Subject};
+use crate::model::names::{Environment, Person, Service, Subject};
+use crate::model::place::Place;
 use crate::question::{Dimension, Parameter};
 use crate::time::Timestamp;
 
@@ -114,9 +115,10 @@ impl Metric for OnboardingTime {
             .model
             .starts
             .earliest()
-            .filter(|(_, _, place, _)| place.at < view.at && place.at.day() >= from);
-        for (person, service, place, team) in begun {
-            let subject = Subject { team, service: Some(service), capability: None };
+            .filter(|(_, _, start)| start.place.at < view.at && start.place.at.day() >= from);
+        for (person, service, start) in begun {
+            let place = start.place;
+            let subject = Subject { team: start.team, service: Some(service), capability: None };
             let team = view.model.team_of(subject, place.at, view.at);
             let Some(group) = view.group(Group { team, service: Some(service), ..Group::default() }) else {
                 continue;
@@ -130,10 +132,10 @@ impl Metric for OnboardingTime {
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
         let UnitRef::Developer(person, service) = case.unit else { return Vec::new() };
         let Some(start) = view.model.starts.of(person, service) else { return Vec::new() };
-        let story = Story::of(view, &view.production(), person, service, start.at);
-        let retired = story.retired.map(|place| (place.at, place.key()));
+        let story = Story::of(view, &view.production(), person, service, start.place.at);
+        let retired = story.retired.map(|place| view.event_at(place));
         let mut events: Vec<_> =
-            [Some((start.at, start.key())), retired, story.end].into_iter().flatten().collect();
+            [Some(view.event_at(&start.place)), retired, story.end].into_iter().flatten().collect();
         events.sort_unstable();
         events
     }

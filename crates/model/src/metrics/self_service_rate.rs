@@ -61,24 +61,22 @@ impl Metric for SelfServiceRate {
     fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>)) {
         let timeout = |subject| timeout(view, subject);
         let from = view.window_start();
-        for (id, interaction) in view.model.interactions.all() {
+        for interaction in view.model.interactions.all() {
             let Some(state) = interaction.state(view.at, timeout) else { continue };
             let Some((class, place, subject)) = classify(state, from) else { continue };
             let Some(group) = view.group_of(subject, place) else { continue };
-            each(Case { group, unit: UnitRef::Interaction(id), class, measure: None });
+            each(Case { group, unit: UnitRef::Interaction(interaction), class, measure: None });
         }
     }
 
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
-        let UnitRef::Interaction(id) = case.unit else { return Vec::new() };
-        let Some(interaction) = view.model.interactions.get(id) else { return Vec::new() };
+        let UnitRef::Interaction(interaction) = case.unit else { return Vec::new() };
         let finish = match interaction.state(view.at, |subject| timeout(view, subject)) {
             Some(State::Finished(place, ..)) => Some(place),
             _ => None,
         };
         let start = interaction.start().filter(|place| place.at < view.at);
-        let mut events: Vec<_> =
-            start.into_iter().chain(finish).map(|place| (place.at, place.key())).collect();
+        let mut events: Vec<_> = start.into_iter().chain(finish).map(|place| view.event_at(place)).collect();
         events.sort_unstable();
         events
     }

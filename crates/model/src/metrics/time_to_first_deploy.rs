@@ -5,7 +5,8 @@ use super::{Metric, Spec, parameter};
 use crate::answer::{Kind, Part};
 use crate::event::EventKey;
 use crate::model::lifecycle::Registration;
-use crate::model::names::{Environment, Place, Service, Subject};
+use crate::model::names::{Environment, Service, Subject};
+use crate::model::place::Place;
 use crate::model::work::Deployment;
 use crate::question::{Dimension, Parameter};
 use crate::time::Timestamp;
@@ -53,7 +54,7 @@ static PRE_EXISTING: Class = Class { name: "pre_existing", part: Part::Excluded,
 /// What the value of one service rests on.
 struct Story<'a> {
     registered: (&'a Place, &'a Registration),
-    end: Option<(&'a Place, &'a Deployment)>,
+    end: Option<&'a Deployment>,
     retired: Option<&'a Place>,
 }
 
@@ -64,10 +65,10 @@ impl<'a> Story<'a> {
         let life = model.services.of(service);
         let registered = life.registrations().next().filter(|(place, _)| place.at < view.at)?;
         let in_production = |d: &Deployment| d.environment.is_some_and(|e| production.contains(&e));
-        let mut deploys = model.deployments.of(service).take_while(|(place, _)| place.at < view.at);
-        let end = deploys.find(|(_, deployment)| in_production(deployment));
+        let mut deploys = model.deployments.of(service).take_while(|deploy| deploy.place.at < view.at);
+        let end = deploys.find(|deploy| in_production(deploy));
         let retired = life.retired_after(registered.0.at).filter(|place| place.at < view.at);
-        let retired = retired.filter(|place| end.is_none_or(|(end, _)| place.at < end.at));
+        let retired = retired.filter(|place| end.is_none_or(|end| place.at < end.place.at));
         Some(Self { registered, end, retired })
     }
 
@@ -78,11 +79,11 @@ impl<'a> Story<'a> {
             name.is_some_and(|name| view.config.golden_path(name))
         };
         match (self.end, self.retired) {
-            (Some((end, _)), _) if end.at < began => (&PRE_EXISTING, began),
+            (Some(end), _) if end.place.at < began => (&PRE_EXISTING, began),
             _ if self.registered.1.preexisting => (&PRE_EXISTING, began),
             (_, Some(retired)) => (&RETIRED, retired.at),
-            (Some((end, deployment)), None) if on_path(deployment) => (&DEPLOYED, end.at),
-            (Some((end, _)), None) => (&OFF_PATH, end.at),
+            (Some(end), None) if on_path(end) => (&DEPLOYED, end.place.at),
+            (Some(end), None) => (&OFF_PATH, end.place.at),
             (None, None) => (&WAITING, view.at),
         }
     }
@@ -114,8 +115,8 @@ impl Metric for TimeToFirstDeploy {
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
         let UnitRef::Service(service) = case.unit else { return Vec::new() };
         let Some(story) = Story::of(view, &view.production(), service) else { return Vec::new() };
-        let places = [Some(story.registered.0), story.retired, story.end.map(|(place, _)| place)];
-        let mut events: Vec<_> = places.into_iter().flatten().map(|place| (place.at, place.key())).collect();
+        let places = [Some(story.registered.0), story.retired, story.end.map(|deploy| &deploy.place)];
+        let mut events: Vec<_> = places.into_iter().flatten().map(|place| view.event_at(place)).collect();
         events.sort_unstable();
         events
     }

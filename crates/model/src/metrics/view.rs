@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use super::{DefaultBy, Metric};
 use crate::answer::{Labels, Part};
 use crate::config::Config;
+use crate::event::EventKey;
 use crate::model::Model;
-use crate::model::interactions::InteractionId;
+use crate::model::interactions::Interaction;
 use crate::model::lifecycle::Lives;
 use crate::model::names::{Capability, Environment, Names, Person, Service, Subject, Symbol, Team};
+use crate::model::place::Place;
 use crate::question::{Dimension, Question};
 use crate::time::{Day, Timestamp};
 
@@ -35,13 +37,13 @@ pub struct Group {
 }
 
 /// A unit, as the Model knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
 pub enum UnitRef<'a> {
     Team(Team),
     Service(Service),
     Developer(Person, Service),
-    Interaction(&'a InteractionId),
+    Interaction(&'a Interaction),
     Respondent(Person),
 }
 
@@ -264,6 +266,11 @@ impl<'a> View<'a> {
         labels
     }
 
+    /// The event at a place.
+    pub fn event_at(&self, place: &Place) -> (Timestamp, EventKey) {
+        (place.at, self.model.ids.key(place))
+    }
+
     /// A unit, as text.
     pub fn unit_name(&self, unit: UnitRef<'a>) -> Cow<'a, str> {
         let model = self.model;
@@ -273,7 +280,10 @@ impl<'a> View<'a> {
             UnitRef::Developer(person, service) => {
                 format!("{} {}", model.person_names.text(person), model.service_names.text(service)).into()
             }
-            UnitRef::Interaction((source, id)) => format!("{source} {id}").into(),
+            UnitRef::Interaction(interaction) => {
+                let (source, id) = interaction.identity(&model.ids);
+                format!("{source} {id}").into()
+            }
             UnitRef::Respondent(person) => model.person_names.text(person).into(),
         }
     }

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::days::{DayTable, UnitIndex};
 use super::lifecycle::{Life, Lives};
 use super::names::{Capability, Service, Subject, Symbol, Team};
-use super::traces::Traces;
+use super::traces::{TraceUnits, Traces};
 use crate::event::EventKey;
 use crate::time::{Day, Timestamp};
 
@@ -44,6 +44,10 @@ impl<U: Symbol> Users<U> {
 
     fn used(&mut self, unit: U, at: Timestamp, known: Timestamp) {
         let index = self.days.unit(unit);
+        self.used_at(unit, index, at, known);
+    }
+
+    fn used_at(&mut self, unit: U, index: UnitIndex, at: Timestamp, known: Timestamp) {
         if known > at {
             let early = self.early.entry(unit).or_default();
             let place = early.partition_point(|other| *other <= (at, known));
@@ -126,8 +130,8 @@ pub struct Facts<'a> {
 
 impl Adopter for Service {
     fn uses(self, facts: Facts<'_>, c: Capability, from: Timestamp, to: Timestamp, _: Timestamp) -> Vec<Use> {
-        let traces = facts.traces.of_service(self).filter(|trace| trace.subject.capability == Some(c));
-        let mut uses: Vec<_> = traces.flat_map(|trace| trace.uses_between(from, to)).collect();
+        let traces = facts.traces.of_service(self).filter(|(subject, _)| subject.capability == Some(c));
+        let mut uses: Vec<_> = traces.flat_map(|(_, trace)| trace.uses_between(from, to)).collect();
         uses.sort_unstable();
         uses
     }
@@ -142,8 +146,8 @@ impl Adopter for Team {
         to: Timestamp,
         seen: Timestamp,
     ) -> Vec<Use> {
-        let named = facts.traces.of_team(self).filter(|trace| trace.subject.capability == Some(c));
-        let mut uses: Vec<_> = named.flat_map(|trace| trace.uses_between(from, to)).collect();
+        let named = facts.traces.of_team(self).filter(|(subject, _)| subject.capability == Some(c));
+        let mut uses: Vec<_> = named.flat_map(|(_, trace)| trace.uses_between(from, to)).collect();
         for service in facts.adoption.services_of(self) {
             let life = facts.services.of(service);
             let unnamed = Subject { team: None, service: Some(service), capability: Some(c) };
@@ -175,22 +179,86 @@ impl Adoption {
     }
 
     /// A use came: sets its bits.
-    pub fn used(&mut self, subject: Subject, at: Timestamp, services: &Lives<Service>) {
+    pub(super) fn used(
+        &mut self,
+        subject: Subject,
+        units: &mut TraceUnits,
+        at: Timestamp,
+        services: &Lives<Service>,
+    ) {
         let Some(capability) = subject.capability else { return };
-        if let Some(service) = subject.service {
-            self.services.of_mut(capability).used(service, at, at);
+        let owner = || owner_when_known(services.of(subject.service?), at);
+        let team = subject.team.map(|team| (team, at)).or_else(owner);
+        self.note(subject.service, capability, team, units, at);
+    }
+
+    /// Computes all of it.
+    pub(super) fn derive(&mut self, traces: &mut Traces, services: &Lives<Service>) {
+        *self = Self::default();
+        let mut owners = Vec::with_capacity(services.lives.len());
+        for (index, life) in services.lives.iter().enumerate() {
+            let service = Service::from_index(index);
+            for (_, team) in life.owners() {
+                self.owned.entry(team).or_default().insert(service);
+            }
+            owners.push(Owner::of(life));
         }
-        if let Some(team) = subject.team {
-            self.teams.of_mut(capability).used(team, at, at);
-        } else if let Some(service) = subject.service
-            && let Some((team, known)) = owner_when_known(services.of(service), at)
-        {
-            self.teams.of_mut(capability).used(team, at, known);
+        for (subject, trace) in traces.all.rows_mut() {
+            let Some(capability) = subject.capability else { continue };
+            let (uses, units) = trace.uses_and_units();
+            *units = TraceUnits::default();
+            // What is known of the day at hand.
+            let mut last = None;
+            for at in uses {
+                let owner = || match owners.get(subject.service?.index())? {
+                    Owner::Nobody => None,
+                    Owner::One(team, since) => Some((*team, at.max(*since))),
+                    Owner::Several => owner_when_known(services.of(subject.service?), at),
+                };
+                let team = subject.team.map(|team| (team, at)).or_else(owner);
+                let seen_at_once = team.is_none_or(|(_, known)| known <= at);
+                let now = (at.day(), team.map(|(team, _)| team));
+                if last != Some(now) || !seen_at_once {
+                    self.note(subject.service, capability, team, units, at);
+                }
+                last = seen_at_once.then_some(now);
+            }
+        }
+    }
+
+    /// Notes a use by a service, and by a team since when that is known.
+    fn note(
+        &mut self,
+        service: Option<Service>,
+        capability: Capability,
+        team: Option<(Team, Timestamp)>,
+        units: &mut TraceUnits,
+        at: Timestamp,
+    ) {
+        if let Some(service) = service {
+            let users = self.services.of_mut(capability);
+            let index = *units.service.get_or_insert_with(|| users.days.unit(service));
+            users.used_at(service, index, at, at);
+        }
+        if let Some((team, known)) = team {
+            let users = self.teams.of_mut(capability);
+            let index = match units.team {
+                Some((last, index)) if last == team => index,
+                _ => users.days.unit(team),
+            };
+            units.team = Some((team, index));
+            users.used_at(team, index, at, known);
         }
     }
 
     /// A use was taken away: computes its pairs again, of that day alone, for corrections come by the thousand.
-    pub fn unused(&mut self, subject: Subject, at: Timestamp, services: &Lives<Service>, traces: &Traces) {
+    pub(super) fn unused(
+        &mut self,
+        subject: Subject,
+        at: Timestamp,
+        services: &Lives<Service>,
+        traces: &Traces,
+    ) {
         let Some(capability) = subject.capability else { return };
         let (day, from, to) = (at.day(), at.day().start(), at.day().end());
         if let Some(service) = subject.service {
@@ -207,12 +275,18 @@ impl Adoption {
     }
 
     /// A registration that names `owner` came or went: computes the pairs of all teams that ever owned the service.
-    pub fn reown(&mut self, service: Service, owner: Team, services: &Lives<Service>, traces: &Traces) {
+    pub(super) fn reown(
+        &mut self,
+        service: Service,
+        owner: Team,
+        services: &Lives<Service>,
+        traces: &Traces,
+    ) {
         self.owned.entry(owner).or_default().insert(service);
         let used: FxHashSet<Capability> = traces
             .of_service(service)
-            .filter(|trace| trace.subject.team.is_none() && !trace.uses.is_empty())
-            .filter_map(|trace| trace.subject.capability)
+            .filter(|(subject, trace)| subject.team.is_none() && trace.has_use())
+            .filter_map(|(subject, _)| subject.capability)
             .collect();
         if used.is_empty() {
             return;
@@ -242,7 +316,8 @@ impl Adoption {
         traces: &Traces,
     ) -> Early {
         let mut uses: Early = Vec::new();
-        for trace in traces.of_team(team).filter(|trace| trace.subject.capability == Some(capability)) {
+        let named = traces.of_team(team).filter(|(subject, _)| subject.capability == Some(capability));
+        for (_, trace) in named {
             uses.extend(trace.uses_between(from, to).map(|(at, _)| (at, at)));
         }
         for service in self.services_of(team) {
@@ -253,6 +328,20 @@ impl Adoption {
             }
         }
         uses
+    }
+}
+
+/// Who ever owned a service: nearly all have one owner for ever.
+enum Owner {
+    Nobody,
+    One(Team, Timestamp),
+    Several,
+}
+
+impl Owner {
+    fn of(life: &Life) -> Self {
+        let Some((since, team)) = life.owners().next() else { return Self::Nobody };
+        if life.owners().all(|(_, other)| other == team) { Self::One(team, since) } else { Self::Several }
     }
 }
 

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
+use super::index::{self, Index};
 use super::names::Symbol;
 use crate::time::Day;
 
 const WORDS: usize = 8;
 const BITS: i32 = WORDS as i32 * 64;
 const NO_ROW: u32 = u32::MAX;
+/// Rows that are made room for together: a list that doubles would be copied again and again, and be a third empty.
+const BLOCK: usize = 16;
 
 type Row = [u64; WORDS];
 
@@ -21,7 +22,9 @@ type Row = [u64; WORDS];
 struct Epoch {
     /// By unit of the table: where its row is.
     place: Vec<u32>,
-    rows: Vec<Row>,
+    rows: Vec<Box<[Row; BLOCK]>>,
+    /// Rows in use.
+    len: usize,
 }
 
 impl Epoch {
@@ -29,7 +32,7 @@ impl Epoch {
         self.place
             .get(unit.0 as usize)
             .filter(|place| **place != NO_ROW)
-            .map(|place| &self.rows[*place as usize])
+            .map(|place| &self.rows[*place as usize / BLOCK][*place as usize % BLOCK])
     }
 
     fn row_mut(&mut self, unit: UnitIndex) -> &mut Row {
@@ -38,10 +41,14 @@ impl Epoch {
             self.place.resize(unit + 1, NO_ROW);
         }
         if self.place[unit] == NO_ROW {
-            self.place[unit] = self.rows.len() as u32;
-            self.rows.push([0; WORDS]);
+            self.place[unit] = self.len as u32;
+            if self.len.is_multiple_of(BLOCK) {
+                self.rows.push(Box::new([[0; WORDS]; BLOCK]));
+            }
+            self.len += 1;
         }
-        &mut self.rows[self.place[unit] as usize]
+        let place = self.place[unit] as usize;
+        &mut self.rows[place / BLOCK][place % BLOCK]
     }
 }
 
@@ -52,14 +59,14 @@ pub struct UnitIndex(u32);
 /// The days of many units.
 #[derive(Debug, Clone)]
 pub struct DayTable<U> {
-    index: FxHashMap<U, UnitIndex>,
+    index: Index,
     units: Vec<U>,
     epochs: BTreeMap<i32, Epoch>,
 }
 
 impl<U> Default for DayTable<U> {
     fn default() -> Self {
-        Self { index: FxHashMap::default(), units: Vec::new(), epochs: BTreeMap::new() }
+        Self { index: Index::default(), units: Vec::new(), epochs: BTreeMap::new() }
     }
 }
 
@@ -85,12 +92,14 @@ impl<U: Symbol> DayTable<U> {
 
     /// A unit that was ever in it.
     pub fn find(&self, unit: U) -> Option<UnitIndex> {
-        self.index.get(&unit).copied()
+        let found = self.index.find(index::hash(&unit), |place| self.units[place] == unit)?;
+        Some(UnitIndex(found as u32))
     }
 
     /// A unit, put in if it is new.
     pub fn unit(&mut self, unit: U) -> UnitIndex {
-        *self.index.entry(unit).or_insert_with(|| {
+        self.find(unit).unwrap_or_else(|| {
+            self.index.insert(index::hash(&unit), self.units.len());
             self.units.push(unit);
             UnitIndex(self.units.len() as u32 - 1)
         })

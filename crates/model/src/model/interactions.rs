@@ -1,16 +1,14 @@
 //! Interactions: what was begun on the platform, and how it ended.
 
-use std::sync::Arc;
+use std::cmp::Ordering;
 
-use rustc_hash::FxHashMap;
-
-use super::few::Few;
-use super::names::{Place, Subject};
+use super::index::{self, Index};
+use super::names::{Source, Subject};
+use super::place::{Ids, Place, Placed, Wanted};
+use super::sorted::Sorted;
+use super::texts::TextRef;
 use crate::event::Outcome;
 use crate::time::{Span, Timestamp};
-
-/// What identifies an interaction: the source, and the interaction's id within it.
-pub type InteractionId = (Arc<str>, Box<str>);
 
 /// How an interaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +19,32 @@ pub struct Ending {
     pub assisted: bool,
 }
 
+/// A finish, or a start, which has no ending.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) place: Place,
+    pub(super) subject: Subject,
+    pub(super) ending: Option<Ending>,
+}
+
+impl Placed for Turn {
+    fn place(&self) -> Place {
+        self.place
+    }
+}
+
 /// What is known of one interaction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Interaction {
-    starts: Few<Place, Subject>,
-    finishes: Few<Place, (Subject, Ending)>,
+    /// What identifies it: the source, and its id within that.
+    pub(super) source: Source,
+    pub(super) id: TextRef,
+    /// The finishes, then the starts, each in the order of events.
+    pub(super) turns: Sorted<Turn>,
 }
 
 /// The state of an interaction at T, with the event that set it and what that event names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum State<'a> {
     /// Its first finish.
     Finished(&'a Place, Subject, Ending),
@@ -42,12 +57,12 @@ pub enum State<'a> {
 impl Interaction {
     /// Its state as of `at`; `timeout` gives the time-out of an interaction by its start. `None`: not begun.
     pub fn state(&self, at: Timestamp, timeout: impl Fn(Subject) -> Span) -> Option<State<'_>> {
-        if let Some((place, (subject, ending))) = self.finishes.first()
+        if let Some(Turn { place, subject, ending: Some(ending) }) = self.turns.first()
             && place.at < at
         {
             return Some(State::Finished(place, *subject, *ending));
         }
-        let (place, subject) = self.starts.first().filter(|(place, _)| place.at < at)?;
+        let Turn { place, subject, .. } = self.first_start().filter(|turn| turn.place.at < at)?;
         let deadline = place.at + timeout(*subject);
         Some(if deadline < at {
             State::Abandoned(place, *subject, deadline)
@@ -56,41 +71,84 @@ impl Interaction {
         })
     }
 
+    /// What identifies it: the source, and its id within that.
+    pub fn identity<'a>(&self, ids: &'a Ids) -> (&'a str, &'a str) {
+        (ids.sources.text(self.source), ids.texts.get(self.id))
+    }
+
     /// Its earliest start.
     pub fn start(&self) -> Option<&Place> {
-        self.starts.first().map(|(place, _)| place)
+        self.first_start().map(|turn| &turn.place)
+    }
+
+    fn first_start(&self) -> Option<&Turn> {
+        self.turns.from(|turn| turn.ending.is_some()).next()
     }
 }
 
 /// All interactions.
 #[derive(Debug, Clone, Default)]
-pub struct Interactions(FxHashMap<InteractionId, Interaction>);
+pub struct Interactions {
+    index: Index,
+    pub(super) all: Vec<Interaction>,
+}
+
+fn hash(source: Source, id: &str) -> u32 {
+    index::hash(&(source, id.as_bytes()))
+}
 
 impl Interactions {
+    fn find(&self, source: Source, id: &str, ids: &Ids) -> Option<usize> {
+        self.index.find(hash(source, id), |place| {
+            let known = &self.all[place];
+            known.source == source && ids.texts.bytes(known.id) == id.as_bytes()
+        })
+    }
+
+    /// The place of an interaction, made if it is new.
+    pub(super) fn place(&mut self, source: Source, id: &str, ids: &mut Ids) -> usize {
+        self.find(source, id, ids).unwrap_or_else(|| {
+            self.index.insert(hash(source, id), self.all.len());
+            self.all.push(Interaction { source, id: ids.texts.insert(id), turns: Sorted::default() });
+            self.all.len() - 1
+        })
+    }
+
     /// Adds a start, or a finish if there is an ending.
-    pub fn insert(&mut self, id: InteractionId, place: Place, subject: Subject, ending: Option<Ending>) {
-        let interaction = self.0.entry(id).or_default();
-        match ending {
-            None => interaction.starts.insert(place, subject),
-            Some(ending) => interaction.finishes.insert(place, (subject, ending)),
-        }
+    pub(super) fn insert(
+        &mut self,
+        id: &str,
+        wanted: Wanted<'_>,
+        (subject, ending): (Subject, Option<Ending>),
+        ids: &mut Ids,
+    ) {
+        let place = self.place(wanted.source, id, ids);
+        put(&mut self.all[place].turns, wanted, (subject, ending), ids);
     }
 
     /// Takes it away again.
-    pub fn remove(&mut self, id: &InteractionId, place: &Place) {
-        if let Some(interaction) = self.0.get_mut(id) {
-            interaction.starts.remove(place);
-            interaction.finishes.remove(place);
-        }
+    pub(super) fn remove(&mut self, id: &str, wanted: Wanted<'_>, is_finish: bool, ids: &mut Ids) {
+        let Some(place) = self.find(wanted.source, id, ids) else { return };
+        self.all[place].turns.take_by(ids, |turn, ids| compare(turn, &wanted, is_finish, ids));
     }
 
     /// Each interaction.
-    pub fn all(&self) -> impl Iterator<Item = (&InteractionId, &Interaction)> {
-        self.0.iter()
+    pub fn all(&self) -> impl Iterator<Item = &Interaction> {
+        self.all.iter()
     }
+}
 
-    /// One interaction.
-    pub fn get(&self, id: &InteractionId) -> Option<&Interaction> {
-        self.0.get(id)
-    }
+pub(super) fn put(
+    turns: &mut Sorted<Turn>,
+    wanted: Wanted<'_>,
+    (subject, ending): (Subject, Option<Ending>),
+    ids: &mut Ids,
+) {
+    let compare = |turn: &Turn, ids: &Ids| compare(turn, &wanted, ending.is_some(), ids);
+    turns.put_by(wanted, ids, compare, |place| Turn { place, subject, ending });
+}
+
+fn compare(turn: &Turn, wanted: &Wanted<'_>, is_finish: bool, ids: &Ids) -> Ordering {
+    let (here, there) = (turn.ending.is_none(), !is_finish);
+    here.cmp(&there).then_with(|| ids.compare(&turn.place, wanted))
 }

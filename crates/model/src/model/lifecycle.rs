@@ -1,8 +1,11 @@
 //! Registrations and retirements: what exists when, and who owns it.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
-use super::names::{Place, Symbol, Team};
+use super::names::{Symbol, Team};
+use super::place::{Ids, Place, Placed, Wanted};
+use super::sorted::Sorted;
+use super::work::grown;
 use crate::time::{Day, Timestamp};
 
 /// What a registration says.
@@ -20,66 +23,75 @@ pub struct Registration {
     pub observed_since: Option<Timestamp>,
 }
 
-/// A registration, or a retirement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Retired,
-    Registered(Registration),
+/// A registration, or a retirement, which says nothing. Their order is that of time; at the same instant registrations are
+/// the later ones, so that they win.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) place: Place,
+    pub(super) registration: Option<Registration>,
 }
 
-/// Order of turns: by time; at the same instant registrations are the later ones, so that they win.
-type Moment = (Timestamp, bool, Place);
+impl Placed for Turn {
+    fn place(&self) -> Place {
+        self.place
+    }
+}
+
+impl Turn {
+    fn is_retirement(&self) -> bool {
+        self.registration.is_none()
+    }
+}
+
+fn compare(turn: &Turn, wanted: &Wanted<'_>, registered: bool, ids: &Ids) -> Ordering {
+    let by_time = turn.place.at.cmp(&wanted.at).then(turn.registration.is_some().cmp(&registered));
+    by_time.then_with(|| ids.compare(&turn.place, wanted))
+}
 
 /// The registrations and retirements of one team, service or capability.
 #[derive(Debug, Clone, Default)]
 pub struct Life {
-    turns: BTreeMap<Moment, Turn>,
+    pub(super) turns: Sorted<Turn>,
 }
 
 impl Life {
     /// The registrations in the order of events.
     pub fn registrations(&self) -> impl DoubleEndedIterator<Item = (&Place, &Registration)> {
-        self.turns.iter().filter_map(|((_, _, place), turn)| match turn {
-            Turn::Registered(registration) => Some((place, registration)),
-            Turn::Retired => None,
-        })
+        self.turns.iter().filter_map(registration)
     }
 
     /// The first retirement after `after`.
     pub fn retired_after(&self, after: Timestamp) -> Option<&Place> {
-        self.turns
-            .iter()
-            .find(|((at, ..), turn)| *at > after && matches!(turn, Turn::Retired))
-            .map(|((_, _, place), _)| place)
+        let mut later = self.turns.from(|turn| turn.place.at <= after);
+        later.find(|turn| turn.is_retirement()).map(|turn| &turn.place)
     }
 
     /// Whether the latest turn at or before `at` is a retirement.
     pub fn retired_at(&self, at: Timestamp) -> bool {
-        let latest = self.turns.iter().rev().find(|((turned, ..), _)| *turned <= at);
-        matches!(latest, Some((_, Turn::Retired)))
+        self.turns.before(|turn| turn.place.at <= at).next_back().is_some_and(Turn::is_retirement)
     }
 
     /// Whether the latest turn before `at` is a retirement.
     pub fn retired_before(&self, at: Timestamp) -> bool {
-        let latest = self.turns.iter().rev().find(|((turned, ..), _)| *turned < at);
-        matches!(latest, Some((_, Turn::Retired)))
+        self.turns.before(|turn| turn.place.at < at).next_back().is_some_and(Turn::is_retirement)
     }
 
     /// The latest registration before `at`.
     pub fn latest_registration(&self, at: Timestamp) -> Option<&Registration> {
-        self.registrations().rev().find(|(place, _)| place.at < at).map(|(_, registration)| registration)
+        let mut earlier = self.turns.before(|turn| turn.place.at < at).rev();
+        earlier.find_map(|turn| turn.registration.as_ref())
     }
 
     /// Days at whose end the latest turn was a retirement, as spans from one day up to, not including, another.
     pub fn retired_spans(&self) -> Vec<(Day, Option<Day>)> {
         let mut spans: Vec<(Day, Option<Day>)> = Vec::new();
-        for ((at, ..), turn) in &self.turns {
+        for Turn { place, registration } in self.turns.iter() {
             let open = spans.last().is_some_and(|(_, end)| end.is_none());
-            match turn {
-                Turn::Retired if !open => spans.push((at.day(), None)),
-                Turn::Registered(_) if open => {
+            match registration {
+                None if !open => spans.push((place.at.day(), None)),
+                Some(_) if open => {
                     if let Some((_, end)) = spans.last_mut() {
-                        *end = Some(at.day());
+                        *end = Some(place.at.day());
                     }
                 }
                 _ => {}
@@ -93,27 +105,32 @@ impl Life {
         self.registrations().filter_map(|(place, registration)| Some((place.at, registration.owner?)))
     }
 
-    /// The owner named last before `place`, which is that of a registration.
-    pub fn owner_named_before(&self, place: &Place) -> Option<Team> {
-        let mut earlier = self.turns.range(..(place.at, true, place.clone())).rev();
-        earlier.find_map(|(_, turn)| match turn {
-            Turn::Registered(registration) => registration.owner,
-            Turn::Retired => None,
-        })
+    /// The owner named last before a registration that is looked for.
+    pub(super) fn owner_named_before(&self, wanted: &Wanted<'_>, ids: &Ids) -> Option<Team> {
+        let mut earlier = self.turns.before(|turn| compare(turn, wanted, true, ids).is_lt()).rev();
+        earlier.find_map(|turn| turn.registration?.owner)
     }
 
     /// The owner of what happened at `at`, as far as is known at `seen`: the team of the latest registration at or
     /// before, or, where all are later, of the earliest.
     pub fn owner(&self, at: Timestamp, seen: Timestamp) -> Option<Team> {
-        let known = || self.owners().filter(move |(from, _)| *from < seen);
-        known().rev().find(|(from, _)| *from <= at).or_else(|| known().next()).map(|(_, team)| team)
+        let owner = |turn: &Turn| turn.registration?.owner;
+        let mut known = self.turns.before(|turn| turn.place.at <= at && turn.place.at < seen).rev();
+        known.find_map(owner).or_else(|| {
+            let (_, team) = self.owners().next().filter(|(from, _)| *from < seen)?;
+            Some(team)
+        })
     }
+}
+
+fn registration(turn: &Turn) -> Option<(&Place, &Registration)> {
+    Some((&turn.place, turn.registration.as_ref()?))
 }
 
 /// The lives of all names of one kind.
 #[derive(Debug, Clone)]
 pub struct Lives<S> {
-    lives: Vec<Life>,
+    pub(super) lives: Vec<Life>,
     never: Life,
     kind: std::marker::PhantomData<S>,
 }
@@ -131,18 +148,22 @@ impl<S: Symbol> Lives<S> {
     }
 
     /// Adds a registration, or a retirement if there is none.
-    pub fn insert(&mut self, name: S, place: Place, registration: Option<Registration>) {
-        if self.lives.len() <= name.index() {
-            self.lives.resize_with(name.index() + 1, Life::default);
-        }
-        let turn = registration.map_or(Turn::Retired, Turn::Registered);
-        self.lives[name.index()].turns.insert((place.at, registration.is_some(), place), turn);
+    pub(super) fn insert(
+        &mut self,
+        name: S,
+        wanted: Wanted<'_>,
+        registration: Option<Registration>,
+        ids: &mut Ids,
+    ) {
+        let compare = |turn: &Turn, ids: &Ids| compare(turn, &wanted, registration.is_some(), ids);
+        let fact = |place| Turn { place, registration };
+        grown(&mut self.lives, name).turns.put_by(wanted, ids, compare, fact);
     }
 
     /// Takes it away again.
-    pub fn remove(&mut self, name: S, place: Place, registered: bool) {
+    pub(super) fn remove(&mut self, name: S, wanted: Wanted<'_>, registered: bool, ids: &mut Ids) {
         if let Some(life) = self.lives.get_mut(name.index()) {
-            life.turns.remove(&(place.at, registered, place));
+            life.turns.take_by(ids, |turn, ids| compare(turn, &wanted, registered, ids));
         }
     }
 }

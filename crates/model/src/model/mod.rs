@@ -10,33 +10,44 @@
 
 pub mod adoption;
 pub mod days;
-mod few;
+mod decoding;
+mod encoded;
+mod encoding;
+mod fingerprint;
+mod index;
 pub mod interactions;
 pub mod lifecycle;
 pub mod names;
+mod packed;
+pub mod place;
+mod sorted;
 pub mod surveys;
+mod texts;
 pub mod traces;
 pub mod work;
 
-use std::sync::Arc;
-
-use rustc_hash::FxHashSet;
+pub use decoding::{Decoder, Part};
+pub use encoded::{BlockHeader, DecodeError, HEADER};
+pub use encoding::Encoder;
 
 use crate::event::{Body, Deploy, Event, EventKey, Outcome};
 use crate::time::Timestamp;
 use adoption::{Adoption, Facts};
 use interactions::{Ending, Interactions};
 use lifecycle::{Lives, Registration};
-use names::{Capability, Environment, Names, Person, Place, Service, Subject, Team};
-use surveys::{Surveys, Turn};
-use traces::Traces;
-use work::{Deployment, Deployments, Starts};
+use names::{Capability, Environment, Names, Person, Service, Subject, Team};
+use place::{Ids, Wanted};
+use surveys::Surveys;
+use traces::{Mark, Traces};
+use work::{Deployments, Starts};
 
 /// The facts of all winning events, laid out for the metrics.
 #[derive(Debug, Default, Clone)]
 pub struct Model {
     events: usize,
-    sources: FxHashSet<Arc<str>>,
+    position: u64,
+    /// Sources and ids of the events whose place in the order is kept.
+    pub ids: Ids,
     /// Names of teams.
     pub team_names: Names<Team>,
     /// Names of services.
@@ -97,9 +108,31 @@ impl Model {
         self.turn(event, event.id.key(), Turned::Out);
     }
 
+    /// As [`Model::remove`], for an event that is not counted in [`Model::events`] and whose facts may be there or not: see
+    /// [`Encoder`].
+    pub fn clear(&mut self, event: &Event) {
+        self.turn(event, event.id.key(), Turned::Out);
+    }
+
     /// Winning events in it, retractions included.
     pub fn events(&self) -> usize {
         self.events
+    }
+
+    /// How far in the log the events in it go, as whoever keeps them counts: 0 unless he said.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Notes how far in the log the events in it go.
+    pub fn set_position(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// Computes what is derived from the facts.
+    fn derive(&mut self) {
+        self.traces.derive();
+        self.adoption.derive(&mut self.traces, &self.services);
     }
 
     /// The team that what an event names belongs to, as far as is known at `seen`: the one it names, else the owner of
@@ -144,10 +177,11 @@ impl Model {
             }
             Body::OnboardingStarted => {
                 if let (Some(actor), Some(service)) = (content.actor.as_deref(), subject.service) {
-                    let (person, place) = (self.person_names.intern(actor), self.place(event));
+                    let pair = (self.person_names.intern(actor), service);
+                    let wanted = wanted(&mut self.ids, event);
                     match turned {
-                        Turned::In => self.starts.insert(person, service, place, subject.team),
-                        Turned::Out => self.starts.remove(person, service, &place),
+                        Turned::In => self.starts.insert(pair, wanted, subject.team, &mut self.ids),
+                        Turned::Out => self.starts.remove(pair, wanted, &mut self.ids),
                     }
                 }
             }
@@ -165,30 +199,18 @@ impl Model {
         }
     }
 
-    fn place(&mut self, event: &Event) -> Place {
-        let source = self.source(&event.id.source);
-        Place { at: event.at(), source, id: event.id.id.as_str().into() }
-    }
-
-    fn source(&mut self, text: &str) -> Arc<str> {
-        if let Some(source) = self.sources.get(text) {
-            return source.clone();
-        }
-        let source: Arc<str> = text.into();
-        self.sources.insert(source.clone());
-        source
-    }
-
     fn mention(&mut self, subject: Subject, is_use: bool, (at, key): (Timestamp, EventKey), turned: Turned) {
+        let mark = Mark::new(at, is_use, key);
         match turned {
             Turned::In => {
-                self.traces.insert(subject, is_use, at, key);
-                if is_use {
-                    self.adoption.used(subject, at, &self.services);
+                if let Some(units) = self.traces.insert(subject, mark)
+                    && is_use
+                {
+                    self.adoption.used(subject, units, at, &self.services);
                 }
             }
             Turned::Out => {
-                self.traces.remove(subject, is_use, at, key);
+                self.traces.remove(subject, mark);
                 if is_use {
                     self.adoption.unused(subject, at, &self.services, &self.traces);
                 }
@@ -197,7 +219,7 @@ impl Model {
     }
 
     fn live(&mut self, event: &Event, key: EventKey, subject: Subject, turned: Turned) {
-        let place = self.place(event);
+        let wanted = wanted(&mut self.ids, event);
         let plain = Registration {
             owner: None,
             team: subject.team,
@@ -205,30 +227,26 @@ impl Model {
             mandated: None,
             observed_since: None,
         };
+        let (teams, capabilities, ids) = (&mut self.teams, &mut self.capabilities, &mut self.ids);
         match (&event.content.body, subject) {
             (Body::TeamRegistered, Subject { team: Some(team), .. }) => {
-                live(&mut self.teams, team, place, Some(plain), turned);
+                live(teams, team, wanted, Some(plain), turned, ids);
             }
             (Body::TeamRetired, Subject { team: Some(team), .. }) => {
-                live(&mut self.teams, team, place, None, turned);
+                live(teams, team, wanted, None, turned, ids);
             }
             (Body::ServiceRegistered { owner, preexisting }, Subject { service: Some(service), .. }) => {
                 let named = owner.as_deref().map(|owner| self.team_names.intern(owner));
+                let owner = named.or(subject.team);
+                let registration = Registration { owner, preexisting: *preexisting, ..plain };
+                self.register(service, wanted, registration, turned);
                 if named.is_some() {
                     let as_owner = Subject { team: named, service: None, capability: None };
                     self.mention(as_owner, false, (event.at(), key), turned);
                 }
-                let owner = named.or(subject.team);
-                let registration = Registration { owner, preexisting: *preexisting, ..plain };
-                let before = self.services.of(service).owner_named_before(&place);
-                live(&mut self.services, service, place, Some(registration), turned);
-                // An owner named once more, as catalogs do daily, owns nothing more.
-                if let Some(owner) = owner.filter(|owner| before != Some(*owner)) {
-                    self.adoption.reown(service, owner, &self.services, &self.traces);
-                }
             }
             (Body::ServiceRetired, Subject { service: Some(service), .. }) => {
-                live(&mut self.services, service, place, None, turned);
+                live(&mut self.services, service, wanted, None, turned, ids);
             }
             (
                 Body::CapabilityRegistered { mandated, observed_since },
@@ -236,12 +254,21 @@ impl Model {
             ) => {
                 let registration =
                     Registration { mandated: *mandated, observed_since: *observed_since, ..plain };
-                live(&mut self.capabilities, capability, place, Some(registration), turned);
+                live(capabilities, capability, wanted, Some(registration), turned, ids);
             }
             (Body::CapabilityRetired, Subject { capability: Some(capability), .. }) => {
-                live(&mut self.capabilities, capability, place, None, turned);
+                live(capabilities, capability, wanted, None, turned, ids);
             }
             _ => {}
+        }
+    }
+
+    fn register(&mut self, service: Service, wanted: Wanted<'_>, registration: Registration, turned: Turned) {
+        let before = self.services.of(service).owner_named_before(&wanted, &self.ids);
+        live(&mut self.services, service, wanted, Some(registration), turned, &mut self.ids);
+        // An owner named once more, as catalogs do daily, owns nothing more.
+        if let Some(owner) = registration.owner.filter(|owner| before != Some(*owner)) {
+            self.adoption.reown(service, owner, &self.services, &self.traces);
         }
     }
 
@@ -253,11 +280,11 @@ impl Model {
         ending: Option<Ending>,
         turned: Turned,
     ) {
-        let place = self.place(event);
-        let id = (place.source.clone(), id.unwrap_or(&event.id.id).into());
+        let wanted = wanted(&mut self.ids, event);
+        let id = id.unwrap_or(&event.id.id);
         match turned {
-            Turned::In => self.interactions.insert(id, place, subject, ending),
-            Turned::Out => self.interactions.remove(&id, &place),
+            Turned::In => self.interactions.insert(id, wanted, (subject, ending), &mut self.ids),
+            Turned::Out => self.interactions.remove(id, wanted, ending.is_some(), &mut self.ids),
         }
     }
 
@@ -270,17 +297,21 @@ impl Model {
         turned: Turned,
     ) {
         let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
-        let deployment = Deployment { environment, capability: subject.capability };
-        let mut authors: Vec<_> =
-            deploy.changes.iter().filter_map(|change| change.author.as_deref()).collect();
-        if deploy.changes.is_empty() {
-            authors.extend(event.content.actor.as_deref());
+        let authors = deploy.changes.iter().filter_map(|change| change.author.as_deref());
+        let actor = event.content.actor.as_deref().filter(|_| deploy.changes.is_empty());
+        for author in authors.chain(actor) {
+            let author = self.person_names.intern(author);
+            let shipment = (event.at(), key, environment);
+            match turned {
+                Turned::In => self.deployments.insert_change(service, author, shipment),
+                Turned::Out => self.deployments.remove_change(service, author, shipment),
+            }
         }
-        let authors: Vec<_> = authors.into_iter().map(|name| self.person_names.intern(name)).collect();
-        let place = self.place(event);
+        let wanted = wanted(&mut self.ids, event);
+        let to = (environment, subject.capability);
         match turned {
-            Turned::In => self.deployments.insert(service, (place, key), deployment, &authors),
-            Turned::Out => self.deployments.remove(service, (&place, key), deployment, &authors),
+            Turned::In => self.deployments.insert(service, wanted, to, &mut self.ids),
+            Turned::Out => self.deployments.remove(service, wanted, &mut self.ids),
         }
     }
 
@@ -294,25 +325,30 @@ impl Model {
     ) {
         let Some(respondent) = respondent.or(event.content.actor.as_deref()) else { return };
         let person = self.person_names.intern(respondent);
-        let source = self.source(&event.id.source);
-        let turn = Turn { at: event.at(), id: event.id.id.as_str().into(), source };
+        let wanted = wanted(&mut self.ids, event);
         match turned {
-            Turned::In => self.surveys.insert(person, turn, subject, score),
-            Turned::Out => self.surveys.remove(person, &turn),
+            Turned::In => self.surveys.insert(person, wanted, (subject, score), &mut self.ids),
+            Turned::Out => self.surveys.remove(person, wanted, &mut self.ids),
         }
     }
+}
+
+/// The place of an event.
+fn wanted<'a>(ids: &mut Ids, event: &'a Event) -> Wanted<'a> {
+    Wanted { at: event.at(), source: ids.sources.intern(&event.id.source), id: &event.id.id }
 }
 
 fn live<S: names::Symbol>(
     lives: &mut Lives<S>,
     name: S,
-    place: Place,
+    wanted: Wanted<'_>,
     registration: Option<Registration>,
     turned: Turned,
+    ids: &mut Ids,
 ) {
     match turned {
-        Turned::In => lives.insert(name, place, registration),
-        Turned::Out => lives.remove(name, place, registration.is_some()),
+        Turned::In => lives.insert(name, wanted, registration, ids),
+        Turned::Out => lives.remove(name, wanted, registration.is_some(), ids),
     }
 }
 

@@ -1,9 +1,8 @@
 //! Names as small numbers, and the sets of them an event mentions.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use super::index::{self, Index};
 
 /// A kind of name: a type of its own, so that a team is never taken for a service.
 pub trait Symbol: Copy + Eq + std::hash::Hash {
@@ -40,58 +39,79 @@ symbols!(
     /// A person's pseudonym.
     Person,
     /// An environment.
-    Environment
+    Environment,
+    /// Who sent an event.
+    Source
 );
 
 /// The names of one kind. Names are never forgotten: a symbol means the same name as long as the Model lives.
 #[derive(Debug, Clone)]
 pub struct Names<S> {
-    symbols: FxHashMap<Arc<str>, S>,
-    texts: Vec<Arc<str>>,
+    index: Index,
+    /// All of them, one behind the other.
+    text: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+    kind: std::marker::PhantomData<S>,
 }
 
 impl<S> Default for Names<S> {
     fn default() -> Self {
-        Self { symbols: FxHashMap::default(), texts: Vec::new() }
+        Self {
+            index: Index::default(),
+            text: String::new(),
+            ends: Vec::new(),
+            kind: std::marker::PhantomData,
+        }
     }
 }
 
 impl<S: Symbol> Names<S> {
     /// The symbol of a name, made if it is new.
     pub fn intern(&mut self, text: &str) -> S {
-        if let Some(symbol) = self.symbols.get(text) {
-            return *symbol;
+        let hash = index::hash(text.as_bytes());
+        if let Some(place) = self.find(hash, text) {
+            return S::from_index(place);
         }
-        let symbol = S::from_index(self.texts.len());
-        let text: Arc<str> = text.into();
-        self.texts.push(text.clone());
-        self.symbols.insert(text, symbol);
-        symbol
+        let place = self.ends.len();
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
+        self.index.insert(hash, place);
+        S::from_index(place)
+    }
+
+    fn find(&self, hash: u32, text: &str) -> Option<usize> {
+        self.index.find(hash, |place| self.at(place) == text)
+    }
+
+    fn at(&self, place: usize) -> &str {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[place]]
     }
 
     /// The symbol of a name that was mentioned before.
     pub fn get(&self, text: &str) -> Option<S> {
-        self.symbols.get(text).copied()
+        self.find(index::hash(text.as_bytes()), text).map(S::from_index)
     }
 
     /// The name of a symbol.
     pub fn text(&self, symbol: S) -> &str {
-        &self.texts[symbol.index()]
+        self.at(symbol.index())
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.texts.len()
+        self.ends.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
+        self.ends.is_empty()
     }
 
     /// Every symbol made, in the order of first mention.
     pub fn all(&self) -> impl Iterator<Item = S> + use<S> {
-        (0..self.texts.len()).map(S::from_index)
+        (0..self.ends.len()).map(S::from_index)
     }
 }
 
@@ -104,22 +124,4 @@ pub struct Subject {
     pub service: Option<Service>,
     /// The capability it names.
     pub capability: Option<Capability>,
-}
-
-/// A place in the order of events: by time, and at the same instant by (source, id).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// When.
-    pub at: crate::time::Timestamp,
-    /// The event's source.
-    pub source: Arc<str>,
-    /// The event's id.
-    pub id: Box<str>,
-}
-
-impl Place {
-    /// The handle of the event that stands here.
-    pub fn key(&self) -> crate::event::EventKey {
-        crate::event::EventKey::of(&self.source, &self.id)
-    }
 }

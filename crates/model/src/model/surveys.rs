@@ -1,59 +1,63 @@
 //! Who was asked, and what they answered.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::cmp::Ordering;
 
-use rustc_hash::FxHashMap;
+use super::names::{Person, Subject, Symbol as _};
+use super::place::{Ids, Place, Placed, Wanted};
+use super::sorted::Sorted;
+use super::work::grown;
 
-use super::names::{Person, Subject};
-use crate::event::EventKey;
-use crate::time::Timestamp;
-
-/// Order of answers: the latest by time, then by id, is the last one; the source decides between equals.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// An answer, or an invitation. Their order is that of time, then of the id; the source decides between equals.
+#[derive(Debug, Clone, Copy)]
 pub struct Turn {
-    /// When.
-    pub at: Timestamp,
-    /// The event's id.
-    pub id: Box<str>,
-    /// The event's source.
-    pub source: Arc<str>,
+    /// Where in the order of events.
+    pub place: Place,
+    /// What its event names.
+    pub subject: Subject,
+    /// The answer; none for an invitation.
+    pub score: Option<u8>,
 }
 
-impl Turn {
-    /// The handle of the event.
-    pub fn key(&self) -> EventKey {
-        EventKey::of(&self.source, &self.id)
+impl Placed for Turn {
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn compare(&self, wanted: &Wanted<'_>, ids: &Ids) -> Ordering {
+        ids.compare_ids(&self.place, wanted)
     }
 }
-
-/// The answers (with a score) and invitations (without) of one person.
-pub type Turns = BTreeMap<Turn, (Subject, Option<u8>)>;
 
 /// All of them, by person.
 #[derive(Debug, Clone, Default)]
-pub struct Surveys(FxHashMap<Person, Turns>);
+pub struct Surveys(pub(super) Vec<Sorted<Turn>>);
 
 impl Surveys {
     /// Adds an answer, or an invitation.
-    pub fn insert(&mut self, person: Person, turn: Turn, subject: Subject, score: Option<u8>) {
-        self.0.entry(person).or_default().insert(turn, (subject, score));
+    pub(super) fn insert(
+        &mut self,
+        person: Person,
+        wanted: Wanted<'_>,
+        (subject, score): (Subject, Option<u8>),
+        ids: &mut Ids,
+    ) {
+        grown(&mut self.0, person).put(wanted, ids, |place| Turn { place, subject, score });
     }
 
     /// Takes it away again.
-    pub fn remove(&mut self, person: Person, turn: &Turn) {
-        if let Some(turns) = self.0.get_mut(&person) {
-            turns.remove(turn);
+    pub(super) fn remove(&mut self, person: Person, wanted: Wanted<'_>, ids: &mut Ids) {
+        if let Some(turns) = self.0.get_mut(person.index()) {
+            turns.take(wanted, ids);
         }
     }
 
-    /// Each person with what they were asked and answered.
-    pub fn all(&self) -> impl Iterator<Item = (Person, &Turns)> {
-        self.0.iter().map(|(person, turns)| (*person, turns))
+    /// Each person with what they were asked and answered, in order.
+    pub fn all(&self) -> impl Iterator<Item = (Person, impl Iterator<Item = &Turn>)> {
+        self.0.iter().enumerate().map(|(index, turns)| (Person::from_index(index), turns.iter()))
     }
 
-    /// One person's.
-    pub fn of(&self, person: Person) -> Option<&Turns> {
-        self.0.get(&person)
+    /// One person's, in order.
+    pub fn of(&self, person: Person) -> impl Iterator<Item = &Turn> {
+        self.0.get(person.index()).into_iter().flat_map(Sorted::iter)
     }
 }

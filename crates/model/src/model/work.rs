@@ -1,17 +1,17 @@
 //! Deploys to environments and the people behind them, and who began to work on what.
 
-use std::collections::BTreeMap;
-
-use rustc_hash::FxHashMap;
-
-use super::few::Few;
-use super::names::{Capability, Environment, Person, Place, Service, Team};
+use super::index::Table;
+use super::names::{Capability, Environment, Person, Service, Symbol, Team};
+use super::place::{Ids, Place, Placed, Wanted};
+use super::sorted::Sorted;
 use crate::event::EventKey;
 use crate::time::Timestamp;
 
 /// A successful deploy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Deployment {
+    /// Where in the order of events.
+    pub place: Place,
     /// Where to.
     pub environment: Option<Environment>,
     /// Through what.
@@ -21,90 +21,124 @@ pub struct Deployment {
 /// A successful deploy of a change: when, its event, and where to.
 pub type Shipment = (Timestamp, EventKey, Option<Environment>);
 
+impl Placed for Deployment {
+    fn place(&self) -> Place {
+        self.place
+    }
+}
+
 /// Successful deploys.
 #[derive(Debug, Clone, Default)]
 pub struct Deployments {
-    by_service: FxHashMap<Service, BTreeMap<Place, Deployment>>,
-    by_author: FxHashMap<(Service, Person), Few<Shipment, ()>>,
+    /// By service.
+    pub(super) deploys: Vec<Sorted<Deployment>>,
+    pub(super) by_author: Table<(Service, Person), Sorted<Shipment>>,
 }
 
 impl Deployments {
-    /// Adds a deploy whose changes are by `authors`.
-    pub fn insert(
+    /// Adds a deploy.
+    pub(super) fn insert(
         &mut self,
         service: Service,
-        (place, key): (Place, EventKey),
-        deployment: Deployment,
-        authors: &[Person],
+        wanted: Wanted<'_>,
+        to: (Option<Environment>, Option<Capability>),
+        ids: &mut Ids,
     ) {
-        let shipment = (place.at, key, deployment.environment);
-        for author in authors {
-            self.by_author.entry((service, *author)).or_default().insert(shipment, ());
-        }
-        self.by_service.entry(service).or_default().insert(place, deployment);
+        let fact = |place| Deployment { place, environment: to.0, capability: to.1 };
+        grown(&mut self.deploys, service).put(wanted, ids, fact);
     }
 
     /// Takes it away again.
-    pub fn remove(
-        &mut self,
-        service: Service,
-        (place, key): (&Place, EventKey),
-        deployment: Deployment,
-        authors: &[Person],
-    ) {
-        let shipment = (place.at, key, deployment.environment);
-        for author in authors {
-            if let Some(deploys) = self.by_author.get_mut(&(service, *author)) {
-                deploys.remove(&shipment);
-            }
+    pub(super) fn remove(&mut self, service: Service, wanted: Wanted<'_>, ids: &mut Ids) {
+        if let Some(deploys) = self.deploys.get_mut(service.index()) {
+            deploys.take(wanted, ids);
         }
-        if let Some(deploys) = self.by_service.get_mut(&service) {
-            deploys.remove(place);
+    }
+
+    /// Notes that a deploy brings a change by `author`.
+    pub(super) fn insert_change(&mut self, service: Service, author: Person, shipment: Shipment) {
+        let deploys = self.by_author.entry((service, author));
+        if let Err(at) = deploys.find(|other| other.cmp(&shipment)) {
+            deploys.insert(at, shipment);
+        }
+    }
+
+    /// Takes that away again.
+    pub(super) fn remove_change(&mut self, service: Service, author: Person, shipment: Shipment) {
+        let Some(deploys) = self.by_author.get_mut((service, author)) else { return };
+        if let Ok(at) = deploys.find(|other| other.cmp(&shipment)) {
+            deploys.remove(at);
         }
     }
 
     /// The deploys of a service, in order.
-    pub fn of(&self, service: Service) -> impl Iterator<Item = (&Place, &Deployment)> {
-        self.by_service.get(&service).into_iter().flatten()
+    pub fn of(&self, service: Service) -> impl Iterator<Item = &Deployment> {
+        self.deploys.get(service.index()).into_iter().flat_map(Sorted::iter)
     }
 
     /// The deploys of a service with a change by `author`, at or after `from`.
     pub fn by(&self, service: Service, author: Person, from: Timestamp) -> impl Iterator<Item = Shipment> {
-        let deploys = self.by_author.get(&(service, author));
-        deploys
-            .into_iter()
-            .flat_map(move |d| d.from((from, EventKey(0), None)))
-            .map(|(shipment, ())| *shipment)
+        let deploys = self.by_author.get((service, author));
+        deploys.into_iter().flat_map(move |deploys| deploys.from(move |(at, ..)| *at < from)).copied()
     }
 }
 
-/// Who began to work on which service: the starts of each pair, each with the team its event names.
+/// What belongs to a name, made if it is new.
+pub(super) fn grown<S: Symbol, T: Default>(list: &mut Vec<T>, name: S) -> &mut T {
+    if list.len() <= name.index() {
+        list.resize_with(name.index() + 1, T::default);
+    }
+    &mut list[name.index()]
+}
+
+/// That somebody began to work on a service, with the team that the event names.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// Where in the order of events.
+    pub place: Place,
+    /// The team.
+    pub team: Option<Team>,
+}
+
+impl Placed for Start {
+    fn place(&self) -> Place {
+        self.place
+    }
+}
+
+/// Who began to work on which service: the starts of each pair.
 #[derive(Debug, Clone, Default)]
-pub struct Starts(FxHashMap<(Person, Service), Few<Place, Option<Team>>>);
+pub struct Starts(pub(super) Table<(Person, Service), Sorted<Start>>);
 
 impl Starts {
     /// Adds a start.
-    pub fn insert(&mut self, person: Person, service: Service, place: Place, team: Option<Team>) {
-        self.0.entry((person, service)).or_default().insert(place, team);
+    pub(super) fn insert(
+        &mut self,
+        pair: (Person, Service),
+        wanted: Wanted<'_>,
+        team: Option<Team>,
+        ids: &mut Ids,
+    ) {
+        self.0.entry(pair).put(wanted, ids, |place| Start { place, team });
     }
 
     /// Takes it away again.
-    pub fn remove(&mut self, person: Person, service: Service, place: &Place) {
-        if let Some(starts) = self.0.get_mut(&(person, service)) {
-            starts.remove(place);
+    pub(super) fn remove(&mut self, pair: (Person, Service), wanted: Wanted<'_>, ids: &mut Ids) {
+        if let Some(starts) = self.0.get_mut(pair) {
+            starts.take(wanted, ids);
         }
     }
 
-    /// The earliest start of every pair: person, service, when, and the team its event names.
-    pub fn earliest(&self) -> impl Iterator<Item = (Person, Service, &Place, Option<Team>)> {
-        self.0.iter().filter_map(|((person, service), starts)| {
-            let (place, team) = starts.first()?;
-            Some((*person, *service, place, *team))
-        })
+    /// The earliest start of every pair.
+    pub fn earliest(&self) -> impl Iterator<Item = (Person, Service, &Start)> {
+        self.0
+            .rows()
+            .iter()
+            .filter_map(|((person, service), starts)| Some((*person, *service, starts.first()?)))
     }
 
     /// The earliest start of one pair.
-    pub fn of(&self, person: Person, service: Service) -> Option<&Place> {
-        self.0.get(&(person, service))?.first().map(|(place, _)| place)
+    pub fn of(&self, person: Person, service: Service) -> Option<&Start> {
+        self.0.get((person, service))?.first()
     }
 }

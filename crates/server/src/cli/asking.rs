@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use milepost_model::Model;
 use milepost_store::{StoreError, sqlite};
 
 use super::{shown, table};
@@ -120,16 +119,13 @@ impl PlaceArgs {
             .map_err(|error| AskError::bad("configuration", error.to_string()))?;
         let failed = |error: StoreError| AskError::Failed(error.to_string());
         let mut reader = sqlite::open_reader(data).map_err(failed)?;
-        let bar = progress_bar(reader.sizes().map_err(failed)?.winners(), "events read");
-        let mut model = Model::new();
-        reader
-            .replay(&mut |event| {
-                model.insert(event);
-                bar.inc(1);
-            })
-            .map_err(failed)?;
+        let bar = progress_bar(0, "events read");
+        let loaded = reader.load(&mut |read, of| {
+            bar.set_length(of);
+            bar.set_position(read);
+        });
         bar.finish_and_clear();
-        Ok(Engine::new(model, settings.metrics(), reader))
+        Ok(Engine::new(loaded.map_err(failed)?.model, settings.metrics(), reader))
     }
 }
 

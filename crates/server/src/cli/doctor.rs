@@ -21,7 +21,7 @@ Exit codes: 0 nothing is damaged, 1 something is, or it could not be looked at."
 
 /// Look at everything in a data directory, and say what is wrong and what to do.
 ///
-/// Reads every event, whether a server is running or not, and changes nothing. Needs about 16 bytes of memory an event.
+/// Reads every event, whether a server is running or not, and changes nothing. Needs as much memory as the server does.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct DoctorArgs {

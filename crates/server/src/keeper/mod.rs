@@ -29,6 +29,7 @@ use milepost_store::{Appended, Effect, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::checkpointer::Checkpointer;
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use commit::Commit;
@@ -92,12 +93,13 @@ impl Keeper {
     pub fn start(
         store: Box<dyn Store>,
         engine: Option<Arc<Engine>>,
+        checkpointer: Option<Checkpointer>,
         health: Arc<Health>,
         limits: KeeperLimits,
     ) -> std::io::Result<Arc<Self>> {
         // Unbounded, because the permits bound it: in events, which differ in number from submission to submission.
         let (queue, pending) = mpsc::unbounded_channel();
-        let writer = Writer { store, engine, health: Arc::clone(&health), limits };
+        let writer = Writer { store, engine, checkpointer, health: Arc::clone(&health), limits };
         let thread = thread::Builder::new().name("keeper".into()).spawn(move || writer.run(pending))?;
         Ok(Arc::new(Self {
             limits,
@@ -164,6 +166,7 @@ fn unavailable(reason: impl Into<String>) -> HandedBack {
 struct Writer {
     store: Box<dyn Store>,
     engine: Option<Arc<Engine>>,
+    checkpointer: Option<Checkpointer>,
     health: Arc<Health>,
     limits: KeeperLimits,
 }
@@ -189,6 +192,10 @@ impl Writer {
                     self.keep(commit);
                 }
             }
+        }
+        // Before the store gives up the data directory.
+        if let Some(checkpointer) = self.checkpointer.take() {
+            checkpointer.finish();
         }
     }
 
@@ -248,6 +255,7 @@ impl Writer {
             }
             model.insert_with_key(&sealed.event, sealed.key);
         }
+        model.set_position(self.store.position());
         drop(model);
         engine.changed.send_modify(|commits| *commits += 1);
     }

@@ -70,7 +70,7 @@ fn keeper(limits: KeeperLimits) -> Fixture {
     let health = Health::new(Timestamp::MIN);
     health.set_serving(true);
     let keeper =
-        Keeper::start(Box::new(store), Some(Arc::clone(&engine)), Arc::clone(&health), limits).unwrap();
+        Keeper::start(Box::new(store), Some(Arc::clone(&engine)), None, Arc::clone(&health), limits).unwrap();
     Fixture { keeper, engine, health, began, turns }
 }
 
@@ -245,7 +245,7 @@ proptest! {
         let engine = Engine::new(Model::new(), Config::default(), store.reader().unwrap());
         let health = Health::new(Timestamp::MIN);
         let keeper =
-            Keeper::start(Box::new(store), Some(Arc::clone(&engine)), health, KeeperLimits::default()).unwrap();
+            Keeper::start(Box::new(store), Some(Arc::clone(&engine)), None, health, KeeperLimits::default()).unwrap();
 
         let submissions = batches.iter().map(|batch| Submission {
             door: Door::Http,
@@ -274,7 +274,7 @@ async fn names_beyond_the_budget_are_refused_alone_and_kept_in_the_quarantine() 
     let names = NameLimits { teams: 2, ..NameLimits::default() };
     let limits = KeeperLimits { names, ..KeeperLimits::default() };
     let health = Health::new(Timestamp::MIN);
-    let keeper = Keeper::start(Box::new(store), Some(Arc::clone(&engine)), health, limits).unwrap();
+    let keeper = Keeper::start(Box::new(store), Some(Arc::clone(&engine)), None, health, limits).unwrap();
     let events = [(0, 0), (1, 1), (2, 2), (3, 1)].map(|(id, team)| event(id, 0, team)).to_vec();
     let submission = || Submission { door: Door::Grpc, events: events.clone(), rejected: Vec::new() };
     let kept = keeper.submit(submission()).await.unwrap();

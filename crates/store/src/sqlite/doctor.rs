@@ -1,7 +1,7 @@
 //! Looks at everything in a data directory, and says what is wrong with it and what to do.
 //!
-//! It reads one moment, beside a server if need be, and changes nothing. It reads every byte, and needs 16 bytes of memory
-//! for each event.
+//! It reads every byte of one moment, beside a server if need be, and changes nothing. It needs 16 bytes of memory for
+//! each event, or, where there is a checkpoint, as much as a server does.
 //!
 //! What is held against what:
 //!
@@ -9,16 +9,19 @@
 //! - every content against its canonical form, from which its version follows;
 //! - every run against the events it covers, by a sum over their keys and numbers;
 //! - every loser against the version it lost to: of the same event, and larger. So each event has a winner;
-//! - the winners against each other: no event has two.
+//! - the winners against each other: no event has two;
+//! - the Model that a start would load with the checkpoint against that of the events.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use milepost_model::{Content, EventKey, Version};
 use rusqlite::Connection;
 
+use super::checkpoint::Verdict;
 use super::identity::run::{Filtered, Registration, Run};
 use super::identity::table;
-use super::{DATABASE, WAL, identity, quarantine, reader};
+use super::{DATABASE, WAL, checkpoint, identity, quarantine, reader};
 use crate::StoreError;
 
 /// Findings of a kind that are told one by one.
@@ -83,10 +86,12 @@ pub struct Report {
 
 const FROM_BACKUP: &str =
     "restore the last backup with `milepost restore`, and import again what came after it";
+const DELETE_IT: &str = "end the server, delete the file, and start again: it is made anew from the events";
 const AT_START: &str = "restart `milepost serve`: it makes the file anew from the events";
 
 /// Looks at a data directory. `progress` is told how many events of how many were read.
 pub fn examine(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, StoreError> {
+    let checkpoint = checkpoint::open(data);
     let connection = reader::connect(data)?;
     // The writer may merge runs while they are being opened: then once more, with what is registered now.
     let (snapshot, runs) = loop {
@@ -101,7 +106,9 @@ pub fn examine(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report
     let mut examination = Examination { report: Report::default(), told: 0 };
     examination.sizes(data, &snapshot)?;
     examination.sqlite(&snapshot)?;
-    if let Err(error) = examination.tables(&snapshot, runs, progress) {
+    let tables = examination.tables(&snapshot, runs, progress);
+    let all = tables.and_then(|()| examination.checkpoint(&snapshot, checkpoint.as_ref()));
+    if let Err(error) = all {
         examination.damage(error.to_string(), FROM_BACKUP);
     }
     let mut report = examination.report;
@@ -314,7 +321,7 @@ impl Examination {
                 Ok(sum) if sum == *expected => {}
                 Ok(_) => self.damage(
                     format!("identity/{:08}.run does not agree with the events it covers", registered.number),
-                    "end the server, delete the file, and start again: it is made anew from the events",
+                    DELETE_IT,
                 ),
                 Err(what) => self.damage(what, AT_START),
             }
@@ -349,6 +356,17 @@ impl Examination {
             }
         }
         self.end_of_many("events that lost to nothing");
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, snapshot: &Connection, file: Option<&File>) -> Result<(), StoreError> {
+        match checkpoint::verdict(snapshot, file)? {
+            Verdict::Right => {}
+            Verdict::Unused(what) => {
+                self.find(Severity::Note, what, "nothing: the next start writes a new one")
+            }
+            Verdict::Wrong(what) => self.damage(what, DELETE_IT),
+        }
         Ok(())
     }
 

@@ -89,11 +89,37 @@ impl<'a> Appender<'a> {
 /// Calls `each` with every winner, in the order kept. One statement, so all of them are as of one moment: read in
 /// pieces beside a writer, an event could come twice, as its old winner and as its new one.
 pub(super) fn replay(connection: &Connection, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
+    replay_since(connection, 0, each)
+}
+
+/// As [`replay`], of the winners behind this number.
+pub(super) fn replay_since(
+    connection: &Connection,
+    seq: i64,
+    each: &mut dyn FnMut(&Event),
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, source, id, revision, content FROM event
-         WHERE seq NOT IN (SELECT seq FROM superseded) ORDER BY seq",
+         WHERE seq > ?1 AND seq NOT IN (SELECT seq FROM superseded) ORDER BY seq",
     )?;
-    for_each(statement.query([])?, |event| each(&event))
+    for_each(statement.query([seq])?, |event| each(&event))
+}
+
+/// Calls `each` with every version that one behind this number won over, and the number it has itself.
+pub(super) fn replaced_since(
+    connection: &Connection,
+    seq: i64,
+    each: &mut dyn FnMut(i64, &Event),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT event.seq, source, id, revision, content FROM superseded
+         CROSS JOIN event ON event.seq = superseded.seq WHERE superseded.by > ?1 ORDER BY event.seq",
+    )?;
+    let mut rows = statement.query([seq])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?, &read(row)?);
+    }
+    Ok(())
 }
 
 /// Those of these events that are winners and happened at this instant.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `lock` | locked by the one process that writes, whose id stands in it |
 //! | `milepost.db` | the database, in WAL mode; its tables are described in `migrations/` |
+//! | `model.checkpoint` | the Model, as of some event: a cache of the database |
 //! | `identity/` | which events have an identity, as far as it is not in memory: a cache of the database |
 //!
 //! How the laws of [`crate::Store`] are kept:
@@ -26,9 +27,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use self::directory::Lock;
 use self::identity::Identity;
 use crate::failpoint::{number, reach};
-use crate::{Appended, Reader, Retried, Store, StoreError};
+use crate::{Appended, Loaded, Reader, Retried, Store, StoreError};
 
 mod backup;
+mod checkpoint;
 mod directory;
 mod doctor;
 mod error;
@@ -44,6 +46,7 @@ mod upgrade;
 mod versions;
 
 pub use backup::{BackedUp, Stage, backup, restore};
+pub use checkpoint::{Checkpoints, discard};
 pub use doctor::{Finding, Report, Severity, examine};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use identity::fuzzing;
@@ -215,6 +218,14 @@ impl Store for Sqlite {
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
         events::replay(&self.connection, each)
+    }
+
+    fn load(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, StoreError> {
+        checkpoint::load(&self.connection, &self.directory, progress)
+    }
+
+    fn position(&self) -> u64 {
+        self.identity.last().cast_unsigned()
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {

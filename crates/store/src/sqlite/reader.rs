@@ -6,8 +6,8 @@ use milepost_model::{Event, EventId, EventKey, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use super::identity::{self, lookup::Lookup};
-use super::{BUSY_TIMEOUT, DATABASE, WAL, events, quarantine, schema};
-use crate::{Quarantined, Reader, Sizes, StoreError};
+use super::{BUSY_TIMEOUT, DATABASE, WAL, checkpoint, events, quarantine, schema};
+use crate::{Loaded, Quarantined, Reader, Sizes, StoreError};
 
 /// Opens a data directory for reading, whether it is being served or not.
 pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
@@ -58,6 +58,10 @@ impl Reader for SqliteReader {
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
         events::replay(&self.connection, each)
+    }
+
+    fn load(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, StoreError> {
+        checkpoint::load(&self.connection, &self.directory, progress)
     }
 
     fn quarantine(&mut self, before: Option<u64>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {

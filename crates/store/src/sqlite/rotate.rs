@@ -21,7 +21,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use rustc_hash::FxHashMap;
 
 use super::directory;
-use super::{BUSY_TIMEOUT, DATABASE, WAL, backup, reader, schema};
+use super::{BUSY_TIMEOUT, DATABASE, WAL, backup, checkpoint, reader, schema};
 use crate::StoreError;
 
 /// Rows between two reports of progress.
@@ -115,6 +115,8 @@ pub fn rotate(
         return Err(error);
     }
     progress(Rotating::Settled);
+    // It names persons, too. Without it the next start takes longer, whichever database it finds.
+    checkpoint::discard(data)?;
     backup::put(&new, &path)?;
     progress(Rotating::Swapped);
     Ok(())

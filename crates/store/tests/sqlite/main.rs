@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod backup;
+mod checkpoint;
 mod damage;
 mod directory;
 mod doctor;

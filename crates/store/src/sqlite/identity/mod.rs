@@ -131,6 +131,11 @@ impl Identity {
         self.runs.last().map_or(0, |run| run.registration().last)
     }
 
+    /// The last committed event.
+    pub(super) fn last(&self) -> i64 {
+        self.committed
+    }
+
     /// Writes runs of the events up to this one that are in none.
     fn cover(&mut self, connection: &Connection, last: i64) -> Result<(), StoreError> {
         let range = (self.covered() + 1, last);
