@@ -25,6 +25,7 @@ use milepost_ingest::{Accept, HandedBack, Kept, Submission};
 use milepost_model::{Event, Sealed};
 use milepost_store::{Appended, Effect, Store, StoreError};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::engine::{Engine, system_clock};
@@ -88,7 +89,8 @@ impl Keeper {
     ) -> std::io::Result<Arc<Self>> {
         // Unbounded, because the permits bound it: in events, which differ in number from submission to submission.
         let (queue, pending) = mpsc::unbounded_channel();
-        let writer = Writer { store, engine, health: Arc::clone(&health), limits };
+        let runtime = Handle::try_current().ok();
+        let writer = Writer { store, engine, health: Arc::clone(&health), limits, runtime };
         let thread = thread::Builder::new().name("keeper".into()).spawn(move || writer.run(pending))?;
         Ok(Arc::new(Self {
             limits,
@@ -146,6 +148,8 @@ struct Writer {
     engine: Option<Arc<Engine>>,
     health: Arc<Health>,
     limits: KeeperLimits,
+    /// Whose tasks answer the senders; without one the thread does it itself.
+    runtime: Option<Handle>,
 }
 
 impl Writer {
@@ -176,9 +180,7 @@ impl Writer {
                 self.health.commit_events.observe(size as f64);
                 self.health.committed(system_clock());
                 self.apply(&commit.events, &appended);
-                commit.answer(&appended, |accepted| {
-                    self.health.freshness_seconds.observe_duration(accepted.elapsed());
-                });
+                self.answer(commit, appended);
             }
             Err(error) => {
                 self.health.commit_failures.fetch_add(1, Relaxed);
@@ -188,6 +190,21 @@ impl Writer {
                 }
                 commit.hand_back(&unavailable(error.to_string()));
             }
+        }
+    }
+
+    /// From a task if there can be one: to wake hundreds of senders, and to free their events, would keep the next commit
+    /// waiting, and from outside of the runtime each of them would be woken by a system call.
+    fn answer(&self, commit: Commit, appended: Vec<Appended>) {
+        let health = Arc::clone(&self.health);
+        let answer = move || {
+            commit.answer(&appended, |accepted| {
+                health.freshness_seconds.observe_duration(accepted.elapsed());
+            });
+        };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { answer() })),
+            None => answer(),
         }
     }
 

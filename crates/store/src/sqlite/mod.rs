@@ -54,6 +54,13 @@ const WAL: &str = "milepost.db-wal";
 /// How long a statement waits for a lock, such as one that somebody's `sqlite3` holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of a page. Events are appended, a thousand at a time, so most pages are written full and once: the fewer there are,
+/// the fewer system calls it takes. The last one is written again by each small commit, so there is a limit to it.
+const PAGE_BYTES: i64 = 16 * 1024;
+
+/// Bytes that are committed before a commit also brings them into the database file.
+const CHECKPOINT_BYTES: i64 = 16 << 20;
+
 /// How much is kept beside the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -109,6 +116,8 @@ impl Sqlite {
 }
 
 fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    // Of a new file. One that exists keeps the size it was made with.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
         let path = path.display();
@@ -122,7 +131,8 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "fullfsync", true)?;
     // Events are appended, so few pages are touched twice.
     connection.pragma_update(None, "cache_size", "-16384")?; // KiB
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?; // pages: 16 MiB
+    let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / page_bytes.max(1))?; // pages
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?; // bytes, after a long read held it up
     Ok(())
 }
