@@ -14,8 +14,9 @@
 //!   `source` and `id` of those rows decide. New events, which are nearly all, find nothing, at about no cost.
 //! - **Every version is kept, the largest wins.** Rows are only ever appended, and the loser of each comparison is
 //!   noted in `superseded`, with the winner. So of the versions of an event exactly one is not in there.
-//! - **Digests are not stored.** They are needed only where an id has come before, where hashing the row that has to be
-//!   read anyway costs about a microsecond; stored, they would make every row 32 bytes longer and could contradict it.
+//! - **Digests are not stored.** They are needed only where an id and revision came before with another content, where
+//!   hashing the row that has to be read anyway costs about a microsecond; stored, they would make every row 32 bytes longer
+//!   and could contradict it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
