@@ -17,7 +17,7 @@ const RUNS: usize = 15;
 
 fn main() {
     let events = setting("MILEPOST_BENCH_EVENTS", 10_000_000);
-    let mix = Mix { events, teams: 1_000, services: 10_000, capabilities: 50, days: 730 };
+    let mix = Mix { teams: 1_000, services: 10_000, capabilities: 50, days: 730, ..Mix::of(events) };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
 
@@ -48,7 +48,11 @@ fn main() {
         (server.memory() - idle) / 1e6 / million
     );
     let last_day = "2025-12-30";
-    let wall = |path: &str| median((0..RUNS).map(|_| server.get(path).1.as_secs_f64())) * 1e3;
+    let cost = |path: &str| {
+        let before = server.cpu();
+        let wall = median((0..RUNS).map(|_| server.get(path).1.as_secs_f64())) * 1e3;
+        (wall, (server.cpu() - before) / RUNS as f64 * 1e3)
+    };
     for (what, path) in [
         ("scrape", "/metrics".to_owned()),
         (
@@ -64,6 +68,7 @@ fn main() {
             format!("/v1/metrics/self_service_rate/explain?as_of={last_day}&capability=capability-7"),
         ),
     ] {
-        println!("{what:<52}{:>10.1} ms", wall(&path));
+        let (wall, cpu) = cost(&path);
+        println!("{what:<52}{wall:>10.1} ms, {cpu:.1} of CPU");
     }
 }

@@ -16,9 +16,9 @@ const RUNS: usize = 3;
 
 fn main() {
     let events = setting("MILEPOST_BENCH_EVENTS", 200_000);
-    // Of the larger history all runs measure the last part; `before` events are kept by then.
+    // All runs measure the last part of a history; `before` events are kept by then.
     let base = Mix::of(2 * events);
-    let longer = Mix { days: base.days * 10, ..Mix::of(11 * events) };
+    let longer = base.preceded_by(9 * events);
     let wider = Mix { teams: base.teams * 10, services: base.services * 10, ..base };
     let part = |mix: &Mix, before: u64| mix.requests(before..before + events, BATCH);
     let repeated: Vec<Bytes> =

@@ -56,13 +56,14 @@ fn main() {
     assert!(summary.contains(&format!("\"stored\":{events},")), "also the import: {summary}");
 
     let millions = events as f64 / 1e6;
-    println!("{:<36}{:>14}{:>12}", "", "CPU s/million", "events/s");
+    println!("{:<36}{:>14}{:>8}{:>12}", "", "CPU s/million", "ratio", "events/s");
     for (what, cpu, seconds) in [
         ("parse and append, one thread", floor, floor_seconds),
         ("milepost serve, POST /v1/events", served, served_seconds),
         ("milepost import", imported, imported_seconds),
     ] {
-        println!("{what:<36}{:>14.2}{:>12.0}", cpu / millions, events as f64 / seconds);
+        let rate = events as f64 / seconds;
+        println!("{what:<36}{:>14.2}{:>7.2}x{rate:>12.0}", cpu / millions, cpu / floor);
     }
 }
 

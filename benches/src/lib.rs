@@ -7,8 +7,6 @@ pub mod load;
 pub mod mix;
 pub mod server;
 
-use std::time::Instant;
-
 use rustix::time::{ClockId, clock_gettime};
 
 /// A small deterministic generator (xorshift64*): benchmarks must see the same input on every machine.
@@ -29,25 +27,20 @@ impl Random {
     }
 }
 
-/// CPU seconds this thread spent in `work`; wall seconds where the kernel does not tell.
+/// CPU seconds this thread spent in `work`.
 pub fn used_cpu(work: impl FnOnce()) -> f64 {
-    let (wall, before) = (Instant::now(), thread_cpu());
+    let before = cpu(ClockId::ThreadCPUTime);
     work();
-    match (before, thread_cpu()) {
-        (Some(before), Some(after)) => after - before,
-        _ => wall.elapsed().as_secs_f64(),
-    }
-}
-
-fn thread_cpu() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
-    Some(nanoseconds as f64 / 1e9)
+    cpu(ClockId::ThreadCPUTime) - before
 }
 
 /// CPU seconds that this process has used, in all its threads, those that have ended included.
 pub fn process_cpu() -> f64 {
-    let used = clock_gettime(ClockId::ProcessCPUTime);
+    cpu(ClockId::ProcessCPUTime)
+}
+
+fn cpu(clock: ClockId) -> f64 {
+    let used = clock_gettime(clock);
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 

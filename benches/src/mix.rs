@@ -10,7 +10,7 @@ use prost_types::Timestamp;
 
 use crate::Random;
 
-/// 2024-01-01, the first day of every history here.
+/// 2024-01-01, in seconds since 1970.
 const FIRST_SECOND: i64 = 1_704_067_200;
 
 /// What the events are spread over. An event is a function of its number, so any part of a history can be made alone.
@@ -26,12 +26,22 @@ pub struct Mix {
     pub capabilities: u64,
     /// Days the history takes.
     pub days: u64,
+    /// When it begins, in seconds since 1970. It must end before today, or the door refuses it.
+    pub first_second: i64,
 }
 
 impl Mix {
     /// A year of a company with a thousand services.
     pub fn of(events: u64) -> Self {
-        Self { events, teams: 100, services: 1_000, capabilities: 20, days: 365 }
+        let first_second = FIRST_SECOND;
+        Self { events, teams: 100, services: 1_000, capabilities: 20, days: 365, first_second }
+    }
+
+    /// So many events more before these, as close together, so that it ends on the same day.
+    pub fn preceded_by(self, events: u64) -> Self {
+        let days = self.days * (self.events + events) / self.events;
+        let earlier = 86_400 * (days - self.days) as i64;
+        Self { events: self.events + events, days, first_second: self.first_second - earlier, ..self }
     }
 
     /// Event number `number`.
@@ -48,7 +58,7 @@ impl Mix {
             id: format!("{:016x}-{number}", random.below(u64::MAX)),
             revision: 0,
             occurred_at: Some(Timestamp {
-                seconds: FIRST_SECOND + micros / 1_000_000,
+                seconds: self.first_second + micros / 1_000_000,
                 nanos: (micros % 1_000_000) as i32 * 1_000,
             }),
             team: if by_team { format!("team-{team}") } else { String::new() },
@@ -117,6 +127,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_longer_history_ends_when_the_shorter_one_does() {
+        let short = Mix::of(1_000);
+        let long = short.preceded_by(10_000);
+        let last = |mix: &Mix| mix.event(mix.events - 1).occurred_at.expect("an instant").seconds;
+        assert!((last(&short) - last(&long)).abs() < 86_400);
+        assert_eq!((long.events, long.days), (11_000, 11 * 365));
+    }
 
     #[test]
     fn every_event_is_one_that_a_door_takes_and_no_other_one() {

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::counters::Counters;
 use crate::grant::Grant;
+use crate::persistent::Persistent;
 use crate::pseudonym::Pseudonymizer;
 use crate::sent::{Remains, Sent};
 use crate::{Accept, HandedBack, Kept, Submission};
@@ -146,10 +147,11 @@ impl Intake {
         events: impl IntoIterator<Item = Sent<'a>>,
     ) -> Prepared {
         let now = (self.clock)();
-        let mut submission = Submission { door, events: Vec::new(), rejected: Vec::new() };
+        let events = events.into_iter();
+        let right = Vec::with_capacity(events.size_hint().0.min(self.limits.batch_events));
+        let mut submission = Submission { door, events: right, rejected: Vec::new() };
         let mut bytes = 0;
         let refusals = events
-            .into_iter()
             .inspect(|sent| bytes += sent.size())
             .map(|sent| match self.check(grant, sent, now) {
                 Ok(event) => {
@@ -253,12 +255,10 @@ impl Intake {
     /// Submits what was prepared. One fate per event received, in order, once they are durable and counted; or the whole
     /// batch handed back, nothing of it kept.
     ///
-    /// It runs as a task of its own: a sender who hangs up must not take the counting with it.
+    /// A sender who hangs up does not take the counting with it: what is left to do then becomes a task of its own.
     pub async fn submit(self: &Arc<Self>, prepared: Prepared) -> Result<Vec<Fate>, HandedBack> {
         let intake = Arc::clone(self);
-        tokio::spawn(async move { intake.settle(prepared).await })
-            .await
-            .unwrap_or_else(|_| Err(interrupted()))
+        Persistent::new(async move { intake.settle(prepared).await }).await
     }
 
     async fn settle(&self, prepared: Prepared) -> Result<Vec<Fate>, HandedBack> {

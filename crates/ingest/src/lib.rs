@@ -13,6 +13,7 @@ pub mod grant;
 pub mod grpc;
 pub mod http;
 pub mod intake;
+mod persistent;
 pub mod pseudonym;
 pub mod room;
 pub mod sent;

@@ -36,7 +36,9 @@ impl Pseudonymizer {
             let mut hash = keyed.clone();
             hash.update(name.as_bytes());
             let digest = hash.finalize().into_bytes();
-            *name = format!("p-{}", hex(&digest[..16]));
+            name.clear();
+            name.push_str("p-");
+            name.push_str(&hex(&digest[..16]));
         }
     }
 

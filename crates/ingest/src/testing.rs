@@ -54,7 +54,7 @@ impl Recorder {
     fn keep(&self, submission: Submission) -> Vec<Kept> {
         let mut seen = self.seen.lock().unwrap();
         let kept = submission.events.iter().map(|sealed| {
-            let new = seen.insert((sealed.event.id.clone(), sealed.version));
+            let new = seen.insert((sealed.event.id.clone(), sealed.version()));
             if new { Kept::Stored { conflict: false } } else { Kept::Duplicate }
         });
         let kept = kept.collect();

@@ -42,8 +42,8 @@ pub enum Fate {
     Refused(Refusal),
 }
 
-/// An event that passed every check: persons are pseudonyms, and its canonical form and version are computed. Sealing
-/// happens at the door, where it can be done by many threads, not in the one writer behind it.
+/// An event that passed every check: persons are pseudonyms, and its key and canonical form are computed. Sealing happens at
+/// the door, where it can be done by many threads, not in the one writer behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     /// The event.
@@ -52,16 +52,17 @@ pub struct Sealed {
     pub key: EventKey,
     /// Its content in canonical form.
     pub canonical: Vec<u8>,
-    /// Its version.
-    pub version: Version,
 }
 
 impl Sealed {
     /// Seals an event whose persons are pseudonyms already.
     pub fn new(event: Event) -> Self {
-        let canonical = event.content.canonical();
-        let version = Version::of(event.revision, &canonical);
-        Self { key: event.id.key(), event, canonical, version }
+        Self { key: event.id.key(), canonical: event.content.canonical(), event }
+    }
+
+    /// Its version. Costs a digest, which only those events need whose id came before with the same revision.
+    pub fn version(&self) -> Version {
+        Version::of(self.event.revision, &self.canonical)
     }
 }
 

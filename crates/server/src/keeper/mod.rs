@@ -27,6 +27,7 @@ use milepost_model::{Event, Sealed};
 use milepost_store::failpoint::reach;
 use milepost_store::{Appended, Effect, Store, StoreError};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::checkpointer::Checkpointer;
@@ -99,7 +100,8 @@ impl Keeper {
     ) -> std::io::Result<Arc<Self>> {
         // Unbounded, because the permits bound it: in events, which differ in number from submission to submission.
         let (queue, pending) = mpsc::unbounded_channel();
-        let writer = Writer { store, engine, checkpointer, health: Arc::clone(&health), limits };
+        let runtime = Handle::try_current().ok();
+        let writer = Writer { store, engine, checkpointer, health: Arc::clone(&health), limits, runtime };
         let thread = thread::Builder::new().name("keeper".into()).spawn(move || writer.run(pending))?;
         Ok(Arc::new(Self {
             limits,
@@ -169,6 +171,8 @@ struct Writer {
     checkpointer: Option<Checkpointer>,
     health: Arc<Health>,
     limits: KeeperLimits,
+    /// Whose tasks answer the senders; without one the thread does it itself.
+    runtime: Option<Handle>,
 }
 
 impl Writer {
@@ -219,10 +223,7 @@ impl Writer {
                 reach("keeper.committed");
                 self.apply(&commit.events, &appended);
                 reach("keeper.applied");
-                commit.answer(&appended, |accepted| {
-                    self.health.freshness_seconds.observe_duration(accepted.elapsed());
-                });
-                reach("keeper.acked");
+                self.answer(commit, appended);
             }
             Err(error) => commit.hand_back(&self.failed(&error, size)),
         }
@@ -236,6 +237,22 @@ impl Writer {
             self.health.fail(format!("the store is damaged: {error}"));
         }
         unavailable(error.to_string())
+    }
+
+    /// From a task if there can be one: to wake hundreds of senders, and to free their events, would keep the next commit
+    /// waiting, and from outside of the runtime each of them would be woken by a system call.
+    fn answer(&self, commit: Commit, appended: Vec<Appended>) {
+        let health = Arc::clone(&self.health);
+        let answer = move || {
+            commit.answer(&appended, |accepted| {
+                health.freshness_seconds.observe_duration(accepted.elapsed());
+            });
+            reach("keeper.acked");
+        };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { answer() })),
+            None => answer(),
+        }
     }
 
     fn apply(&self, events: &[Sealed], appended: &[Appended]) {

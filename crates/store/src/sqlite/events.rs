@@ -5,7 +5,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, Rows, params};
 
 use super::identity::Identity;
-use super::versions::{Kept, Versions};
+use super::versions::{Kept, Stated, Versions};
 use crate::{Appended, Effect, StoreError};
 
 /// Appends events within the transaction that `connection` is in.
@@ -49,15 +49,17 @@ impl<'a> Appender<'a> {
         let id = &sealed.event.id;
         self.found.clear();
         self.identity.find(self.connection, key, in_a_run, &mut self.found)?;
-        let kept = self.versions.of(&self.found, id, sealed.version.revision)?;
-        if kept.iter().any(|kept| kept.version == sealed.version) {
+        let stated = Stated { revision: sealed.event.revision, canonical: &sealed.canonical };
+        let kept = self.versions.of(&self.found, id, stated.revision)?;
+        if kept.iter().any(|kept| kept.stated() == stated) {
             return Ok(Appended::Duplicate);
         }
         let seq = self.insert(key, sealed)?;
-        let conflict = kept.iter().any(|kept| kept.version.revision == sealed.version.revision);
-        let effect = match kept.into_iter().max_by_key(|kept| kept.version) {
+        let conflict = kept.iter().any(|kept| kept.revision == stated.revision);
+        let winner = kept.into_iter().max_by(|one, other| one.stated().cmp(&other.stated()));
+        let effect = match winner {
             None => Effect::Wins,
-            Some(winner) if winner.version < sealed.version => {
+            Some(winner) if winner.stated() < stated => {
                 self.supersede(winner.seq, seq)?;
                 Effect::Replaces(Box::new(event(id, &winner)?))
             }
@@ -72,7 +74,7 @@ impl<'a> Appender<'a> {
     fn insert(&mut self, key: u64, sealed: &Sealed) -> Result<i64, StoreError> {
         let id = &sealed.event.id;
         let content = ToSqlOutput::Borrowed(ValueRef::Text(&sealed.canonical));
-        let revision = sealed.version.revision as i64;
+        let revision = sealed.event.revision as i64;
         let seq = self.insert.insert(params![self.now.micros(), id.source, id.id, revision, content])?;
         self.identity.insert(key, seq);
         Ok(seq)
@@ -159,7 +161,7 @@ fn read(row: &Row<'_>) -> Result<Event, StoreError> {
 
 fn event(id: &EventId, kept: &Kept) -> Result<Event, StoreError> {
     let content = parse(kept.seq, &kept.content)?;
-    Ok(Event { id: id.clone(), revision: kept.version.revision, content })
+    Ok(Event { id: id.clone(), revision: kept.revision, content })
 }
 
 fn parse(seq: i64, content: &[u8]) -> Result<Content, StoreError> {

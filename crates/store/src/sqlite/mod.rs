@@ -15,8 +15,9 @@
 //!   `source` and `id` of those rows decide. New events, which are nearly all, find nothing, at about no cost.
 //! - **Every version is kept, the largest wins.** Rows are only ever appended, and the loser of each comparison is
 //!   noted in `superseded`, with the winner. So of the versions of an event exactly one is not in there.
-//! - **Digests are not stored.** They are needed only where an id has come before, where hashing the row that has to be
-//!   read anyway costs about a microsecond; stored, they would make every row 32 bytes longer and could contradict it.
+//! - **Digests are not stored.** They are needed only where an id and revision came before with another content, where
+//!   hashing the row that has to be read anyway costs about a microsecond; stored, they would make every row 32 bytes longer
+//!   and could contradict it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,6 +65,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often commits look for refusals that are too old.
 const EXPIRY_EVERY: Span = Span::from_seconds(3_600);
+
+/// Bytes of a page. Events are appended, a thousand at a time, so most pages are written full and once: the fewer there are,
+/// the fewer system calls it takes. The last one is written again by each small commit, so there is a limit to it.
+const PAGE_BYTES: i64 = 16 * 1024;
+
+/// Bytes that are committed before a commit also brings them into the database file.
+const CHECKPOINT_BYTES: i64 = 16 << 20;
 
 /// How much is kept beside the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +157,8 @@ fn open_database(directory: &Path) -> Result<(Lock, Connection), StoreError> {
 }
 
 fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    // Of a new file. One that exists keeps the size it was made with.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
         let path = path.display();
@@ -162,7 +172,8 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection.pragma_update(None, "fullfsync", true)?;
     // Events are appended, so few pages are touched twice.
     connection.pragma_update(None, "cache_size", "-16384")?; // KiB
-    let checkpoint = number("wal.pages").unwrap_or(4_096); // pages: 16 MiB
+    let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let checkpoint = number("wal.pages").unwrap_or(CHECKPOINT_BYTES / page_bytes.max(1)); // pages
     connection.pragma_update(None, "wal_autocheckpoint", checkpoint)?;
     let most = number("wal.bytes").unwrap_or(64 << 20); // bytes, after a long read held it up
     connection.pragma_update(None, "journal_size_limit", most)?;

@@ -21,7 +21,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use rustc_hash::FxHashMap;
 
 use super::directory;
-use super::{BUSY_TIMEOUT, DATABASE, WAL, backup, checkpoint, reader, schema};
+use super::{BUSY_TIMEOUT, DATABASE, PAGE_BYTES, WAL, backup, checkpoint, reader, schema};
 use crate::StoreError;
 
 /// Rows between two reports of progress.
@@ -153,6 +153,7 @@ fn write(
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut new = Connection::open_with_flags(path, flags)?;
     new.busy_timeout(BUSY_TIMEOUT)?;
+    new.pragma_update(None, "page_size", PAGE_BYTES)?;
     // Until it is finished it is nothing, so it needs neither a journal nor to be synced.
     new.pragma_update_and_check(None, "journal_mode", "off", |_| Ok(()))?;
     new.pragma_update(None, "synchronous", "off")?;

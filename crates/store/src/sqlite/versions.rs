@@ -1,5 +1,7 @@
 //! Kept versions of an event.
 
+use std::cmp::Ordering;
+
 use milepost_model::{EventId, Version};
 use rusqlite::{CachedStatement, Connection, params};
 
@@ -8,9 +10,41 @@ use crate::StoreError;
 /// A kept version.
 pub(super) struct Kept {
     pub(super) seq: i64,
-    pub(super) version: Version,
+    pub(super) revision: u64,
     /// In canonical form.
     pub(super) content: Vec<u8>,
+}
+
+impl Kept {
+    /// What says which version it is.
+    pub(super) fn stated(&self) -> Stated<'_> {
+        Stated { revision: self.revision, canonical: &self.content }
+    }
+}
+
+/// What a [`Version`] is made of. Where revisions differ, or contents are equal, nothing need be hashed to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stated<'a> {
+    pub(super) revision: u64,
+    /// The content in canonical form.
+    pub(super) canonical: &'a [u8],
+}
+
+impl Ord for Stated<'_> {
+    /// As the versions.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let version = |stated: &Self| Version::of(stated.revision, stated.canonical);
+        self.revision.cmp(&other.revision).then_with(|| match self.canonical == other.canonical {
+            true => Ordering::Equal,
+            false => version(self).cmp(&version(other)),
+        })
+    }
+}
+
+impl PartialOrd for Stated<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// The way from the number of an event to what has to be compared with a new one.
@@ -33,10 +67,31 @@ impl<'a> Versions<'a> {
             if let Some(row) = rows.next()? {
                 let revision: i64 = row.get(0)?;
                 let content = row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?;
-                let version = Version::of(revision as u64, content);
-                kept.push(Kept { seq: *seq, version, content: content.to_owned() });
+                kept.push(Kept { seq: *seq, revision: revision as u64, content: content.to_owned() });
             }
         }
         Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_stated_compares_as_its_version(
+            (one, other) in ((0..3_u64, "[ab]{0,3}"), (0..3_u64, "[ab]{0,3}")),
+        ) {
+            let version = |(revision, text): &(u64, String)| Version::of(*revision, text.as_bytes());
+            let (a, b) = (
+                Stated { revision: one.0, canonical: one.1.as_bytes() },
+                Stated { revision: other.0, canonical: other.1.as_bytes() },
+            );
+            prop_assert_eq!(a.cmp(&b), version(&one).cmp(&version(&other)));
+            prop_assert_eq!(a == b, version(&one) == version(&other));
+        }
     }
 }

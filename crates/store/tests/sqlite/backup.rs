@@ -90,10 +90,11 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
             (0..bytes.len() - team.len()).filter(|at| bytes[*at..].starts_with(team)).collect();
         places.into_iter().for_each(|at| bytes[at + 8] = b'b');
     };
+    let page = usize::from(u16::from_be_bytes([sound[16], sound[17]]));
     let damages: [(&str, Damage); 4] = [
         ("a letter", Box::new(change)),
         ("cut", Box::new(|bytes| bytes.truncate(bytes.len() / 2))),
-        ("all pages but the first", Box::new(|bytes| bytes[4096..].fill(0xa5))),
+        ("all pages but the first", Box::new(move |bytes| bytes[page..].fill(0xa5))),
         ("the header", Box::new(|bytes| bytes[..16].fill(0))),
     ];
     for (name, damage) in damages {

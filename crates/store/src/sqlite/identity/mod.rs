@@ -302,7 +302,9 @@ impl Identity {
     /// Starts what is due. A thread that cannot be started is a job that failed.
     fn start_jobs(&mut self) {
         if self.flushing.is_none() && self.tail.len() >= self.flush_at {
-            let frozen = Arc::new(std::mem::take(&mut self.tail));
+            // The next one will be as long.
+            let next = Tail::with_capacity(self.tail.len());
+            let frozen = Arc::new(std::mem::replace(&mut self.tail, next));
             let (number, tail) = (take_number(&mut self.next_number), Arc::clone(&frozen));
             self.frozen = Some(frozen);
             self.flushing =

@@ -17,6 +17,14 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// With room for so many entries, so that it need not grow to them.
+    pub(super) fn with_capacity(entries: usize) -> Self {
+        let mut tail = Self::default();
+        tail.log.reserve_exact(entries);
+        tail.newest.reserve(entries);
+        tail
+    }
+
     pub(super) fn len(&self) -> usize {
         self.log.len()
     }
