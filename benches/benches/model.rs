@@ -12,7 +12,7 @@ const PART: u64 = 20_000;
 
 fn main() {
     let events = setting("MILEPOST_BENCH_EVENTS", 5_000_000);
-    let mix = Mix { events, teams: 1_000, services: 10_000, capabilities: 50, days: 730 };
+    let mix = Mix { teams: 1_000, services: 10_000, capabilities: 50, days: 730, ..Mix::of(events) };
     let (mut model, mut seconds, before) = (Model::new(), 0.0, resident());
     for start in (0..events).step_by(PART as usize) {
         let part: Vec<(Event, EventKey)> =

@@ -139,24 +139,6 @@ enum Campaign {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
-    /// The real binary killed at random moments under load.
-    Kills {
-        /// How often.
-        #[arg(long, default_value_t = 10_000)]
-        rounds: u32,
-        /// With which chance: the same seed sends the same, and kills after as many answers and as long.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
-    /// Power cuts: a disk that forgets what was not synced.
-    Power {
-        /// How many.
-        #[arg(long, default_value_t = 10_000)]
-        points: u32,
-        /// With which chance.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
 }
 
 fn main() -> ExitCode {
