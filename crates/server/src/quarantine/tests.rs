@@ -26,7 +26,7 @@ fn open(directory: &std::path::Path, doors: DoorLimits, teams: usize) -> Fixture
     let names = NameLimits { teams, ..NameLimits::default() };
     let limits = KeeperLimits { names, ..KeeperLimits::default() };
     let keeper =
-        Keeper::start(Box::new(store), Some(Arc::clone(&engine)), Arc::clone(&health), limits).unwrap();
+        Keeper::start(Box::new(store), Some(Arc::clone(&engine)), None, Arc::clone(&health), limits).unwrap();
     let counters = Arc::new(Counters::default());
     let pseudonyms = Pseudonymizer::new(&[7; 32]);
     let intake = Intake::new(doors, pseudonyms, system_clock, Arc::clone(&keeper) as _, counters);

@@ -15,7 +15,10 @@ const INTERNAL: &[(&str, &[&str])] = &[
     ("milepost", &["milepost-model", "milepost-wire", "milepost-ingest", "milepost-store"]),
     // End-to-end tests see the public forms only; what needs `now` as an argument, or opens what a crash has left a
     // thousand times, asks the library.
-    ("milepost-tests", &["milepost-ingest", "milepost-model", "milepost-services", "milepost-wire", "milepost-store"]),
+    (
+        "milepost-tests",
+        &["milepost-ingest", "milepost-model", "milepost-services", "milepost-wire", "milepost-store"],
+    ),
     (
         "milepost-benches",
         &["milepost-model", "milepost-wire", "milepost-ingest", "milepost-store", "milepost"],
