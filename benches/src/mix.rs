@@ -38,6 +38,7 @@ impl Mix {
     }
 
     /// So many events more before these, as close together, so that it ends on the same day.
+    #[must_use]
     pub fn preceded_by(self, events: u64) -> Self {
         let days = self.days * (self.events + events) / self.events;
         let earlier = 86_400 * (days - self.days) as i64;

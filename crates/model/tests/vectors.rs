@@ -56,25 +56,25 @@ fn keys_canonical_forms_and_digests_are_what_they_were() {
     let written = [
         (
             used(),
-            0xa62f952275bfeb8c_u64,
+            0xa62f_9522_75bf_eb8c_u64,
             "{\"actor\":\"p-00\",\"body\":{\"type\":\"capability_used\"},\"capability\":\"ci\",\"occurred_at\":\"2026-01-02T03:04:05.000006Z\",\"team\":\"a\"}",
             "98d5503e8ce84828826ba1bd65b42ee54200318d8dd5f2f4ddd09b9d5e4339bb",
         ),
         (
             deployed(),
-            0xf1e2d4f4d823d4df_u64,
+            0xf1e2_d4f4_d823_d4df_u64,
             "{\"body\":{\"artifact_id\":\"pkg:oci/shop@1\",\"changes\":[{\"author\":\"p-01\",\"committed_at\":\"2025-12-31T23:59:59.000000Z\",\"id\":\"c1\"},{}],\"environment\":\"production\",\"kind\":\"rolled_back\",\"outcome\":\"failure\",\"type\":\"deployed\"},\"occurred_at\":\"0001-01-01T00:00:00.000000Z\",\"service\":\"a\\\"b\\\\c\\u0001\\né\u{2028}\u{1f469}\"}",
             "719424f28e7bd9c1dc3e31d9890c37372be69678307bb9c0f4bad5e972218596",
         ),
         (
             finished(),
-            0xbcd0d66768bf6bcf_u64,
+            0xbcd0_d667_68bf_6bcf_u64,
             "{\"body\":{\"assisted\":false,\"duration_seconds\":9007199254740991,\"interaction_id\":\"run-3\",\"outcome\":\"cancelled\",\"type\":\"interaction_finished\"},\"occurred_at\":\"9999-12-31T23:59:59.999999Z\"}",
             "538b9e59ce2b18cc820164b057d9e36332231dd8e6ef19e2253394c5ab2020f3",
         ),
         (
             retracted(),
-            0x2c83653d1c694a92_u64,
+            0x2c83_653d_1c69_4a92_u64,
             "{\"body\":{\"type\":\"retracted\"},\"occurred_at\":\"1970-01-01T00:00:00.000000Z\"}",
             "95ffed2f0c4b8c067525fc8b1b9f866ed7baecfca2dd3695cf1134bd60013810",
         ),

@@ -7,7 +7,8 @@
 //!    away; answered before it is applied, a sender could miss his own event.
 //! 2. **The Model is applied to in the order of commits**, so it is at every moment that of a prefix of the log.
 //! 3. **Waiting is bounded**, in events and in time. What does not fit is handed back, nothing of it kept.
-//! 4. **All that was taken is answered**, also when the process ends: the queue is drained before the thread does.
+//! 4. **All that was taken is answered**, also when the process ends: the queue is drained before the thread does. A task of
+//!    the runtime does the answering, so the runtime ends after those who wait in it.
 //!
 //! Whatever has queued up while a commit was under way goes into the next one together, so one fsync serves many
 //! senders exactly when there are many, and a single one never waits for company.

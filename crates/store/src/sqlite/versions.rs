@@ -34,10 +34,10 @@ impl Ord for Stated<'_> {
     /// As the versions.
     fn cmp(&self, other: &Self) -> Ordering {
         let version = |stated: &Self| Version::of(stated.revision, stated.canonical);
-        self.revision.cmp(&other.revision).then_with(|| match self.canonical == other.canonical {
-            true => Ordering::Equal,
-            false => version(self).cmp(&version(other)),
-        })
+        if self == other {
+            return Ordering::Equal;
+        }
+        self.revision.cmp(&other.revision).then_with(|| version(self).cmp(&version(other)))
     }
 }
 

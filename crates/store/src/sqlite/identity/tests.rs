@@ -270,6 +270,8 @@ fn inflict(damage: &Damage, file: &Path, other: &Path) {
     let mut bytes = fs::read(file).unwrap();
     match damage {
         Damage::Missing => return fs::remove_file(file).unwrap(),
+        // It was cut already, and nothing is left to damage.
+        Damage::Cut(_) | Damage::Flipped(..) if bytes.is_empty() => {}
         Damage::Cut(at) => bytes.truncate(at.index(bytes.len())),
         Damage::Flipped(at, bit) => {
             let at = at.index(bytes.len());
