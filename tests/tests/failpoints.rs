@@ -245,11 +245,18 @@ fn f33_ended_while_starting() {
 fn spoil_runs(installation: &Installation) {
     let runs = installation.data().join("identity");
     std::fs::write(runs.join("00099999.new"), "half a run").expect("it can be written");
-    let registered = database(installation)
-        .query_row("SELECT min(number) FROM identity_run", [], |row| row.get::<_, Option<i64>>(0));
-    if let Ok(Some(number)) = registered {
+    let database = database(installation);
+    let registered = database
+        .query_row("SELECT min(number) FROM identity_run", [], |row| row.get::<_, Option<i64>>(0))
+        .expect("there is the table");
+    match registered {
         // An ended start may have taken it already.
-        let _ = std::fs::remove_file(runs.join(format!("{number:08}.run")));
+        Some(number) => drop(std::fs::remove_file(runs.join(format!("{number:08}.run")))),
+        // An ended start made do without the only one: then another was lost.
+        None => {
+            let lost = "INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (99998, 1, 1, 0)";
+            database.execute(lost, []).expect("it can be registered");
+        }
     }
 }
 

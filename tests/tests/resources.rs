@@ -41,7 +41,7 @@ fn f29_disk_full() {
     let installation = Installation::new("");
     let mut command = binary::unconfigured(Command::new("prlimit"));
     // A write beyond the limit fails, as on a full disk, once the signal that comes with it is ignored.
-    let ignoring = ["--fsize=300000:unlimited", "sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
+    let ignoring = ["--fsize=1000000:unlimited", "sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
     command.args(ignoring).arg(binary::path());
     let mut served =
         installation.serve_by(command).unwrap_or_else(|ended| panic!("prlimit and sh: {ended:?}"));

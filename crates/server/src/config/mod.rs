@@ -180,7 +180,7 @@ impl Default for LimitSettings {
             connection_start: Span::from_seconds(10),
             connection_idle: Span::from_seconds(120),
             request: Span::from_seconds(60),
-            bodies_bytes: 64 * 1024 * 1024,
+            bodies_bytes: 48 * 1024 * 1024,
             decoded_bytes: doors.decoded_bytes,
             answers_bytes: 32 * 1024 * 1024,
             shutdown: Span::from_seconds(10),
