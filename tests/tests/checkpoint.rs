@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use milepost_tests::milepost;
+use milepost_tests::binary::milepost;
 use milepost_tests::{Installation, Served, events};
 
 const QUESTIONS: [&str; 5] = [

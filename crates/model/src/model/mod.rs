@@ -11,6 +11,7 @@
 pub mod adoption;
 pub mod days;
 mod decoding;
+mod derivation;
 mod encoded;
 mod encoding;
 mod fingerprint;
@@ -127,12 +128,6 @@ impl Model {
     /// Notes how far in the log the events in it go.
     pub fn set_position(&mut self, position: u64) {
         self.position = position;
-    }
-
-    /// Computes what is derived from the facts.
-    fn derive(&mut self) {
-        self.traces.derive();
-        self.adoption.derive(&mut self.traces, &self.services);
     }
 
     /// The team that what an event names belongs to, as far as is known at `seen`: the one it names, else the owner of
