@@ -23,6 +23,7 @@ pub(super) type Row = [u64; WORDS];
 struct Epoch {
     /// By unit of the table: where its row is.
     place: Vec<u32>,
+    #[allow(clippy::vec_box, reason = "when the list grows, pointers are moved and not rows")]
     rows: Vec<Box<[Row; BLOCK]>>,
     /// Rows in use.
     len: usize,

@@ -1,4 +1,5 @@
 //! From bytes to a Model; see [`super::encoding`] for what they mean.
+#![allow(clippy::option_option, reason = "what is absent was written, too, and is no damage")]
 
 use super::Model;
 use super::adoption::Adoption;

@@ -130,6 +130,22 @@ impl Model {
         self.position = position;
     }
 
+    /// Gives every person another name, as a change of the key of the pseudonyms does. `false`, and nothing is changed, if two
+    /// of them would get the same one.
+    #[must_use]
+    pub fn rename_persons(&mut self, mut new_name: impl FnMut(&str) -> String) -> bool {
+        let mut names = Names::default();
+        let named = self.person_names.all().all(|person| {
+            let known = names.len();
+            names.intern(&new_name(self.person_names.text(person)));
+            names.len() > known
+        });
+        if named {
+            self.person_names = names;
+        }
+        named
+    }
+
     /// The team that what an event names belongs to, as far as is known at `seen`: the one it names, else the owner of
     /// its service.
     pub fn team_of(&self, subject: Subject, at: Timestamp, seen: Timestamp) -> Option<Team> {

@@ -104,9 +104,9 @@ fn redo(
     if position > 0 {
         events::replaced_since(snapshot, position, &mut |seq, event| {
             if seq <= position {
-                model.remove(event)
+                model.remove(event);
             } else {
-                model.clear(event)
+                model.clear(event);
             }
             read += 1;
         })?;
