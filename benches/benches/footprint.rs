@@ -38,10 +38,19 @@ fn main() {
     println!("{:<52}{:>10.1} MB", "disk for each million", disk(&data) / 1e6 / million);
     drop(server);
 
-    let server = Server::milepost(&data);
-    println!("{:<52}{:>10.2} s", "start, until it answers", server.started_in.as_secs_f64());
-    println!("{:<52}{:>10.2} s", "CPU of that", server.cpu());
-    assert_eq!(server.metric("milepost_model_events") as u64, events, "every event must be there again");
+    let start = |after: &str| {
+        let server = Server::milepost(&data);
+        println!(
+            "{:<52}{:>10.2} s",
+            format!("start {after}, until it answers"),
+            server.started_in.as_secs_f64()
+        );
+        println!("{:<52}{:>10.2} s", "CPU of that", server.cpu());
+        assert_eq!(server.metric("milepost_model_events") as u64, events, "every event must be there again");
+        server
+    };
+    start("after it was killed").end();
+    let server = start("after it was ended");
     println!(
         "{:<52}{:>10.1} MB",
         "memory for each million, started anew",

@@ -52,6 +52,14 @@ impl Server {
         Self { child, url, started_in }
     }
 
+    /// Asks it to end, and waits until it has.
+    pub fn end(mut self) {
+        // The shell's own `kill` is there on every Unix.
+        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "it can be asked");
+        assert!(self.child.wait().is_ok_and(|status| status.success()), "it ends as it should");
+    }
+
     /// CPU seconds it has used so far, in all its threads, those that have ended included.
     pub fn cpu(&self) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("Linux tells");

@@ -120,7 +120,7 @@ proptest! {
                 decoder.block(header, &block[HEADER..]).unwrap();
             }
         }
-        let sum = decoder.finish().unwrap();
+        let sum = decoder.derive().finish().unwrap();
         prop_assert_eq!(everything(&sum), everything(&truth.model()));
         prop_assert_eq!(sum.events(), truth.0.len());
     }

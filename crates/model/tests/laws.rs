@@ -42,6 +42,21 @@ proptest! {
         prop_assert_eq!(model.events(), truth.0.len());
     }
 
+    /// Renaming every person gives what events with the new names give.
+    #[test]
+    fn persons_can_be_renamed(events in history()) {
+        let renamed = |name: &str| format!("new {name}");
+        let mut truth = Truth::of(&events);
+        let mut model = truth.model();
+        prop_assert!(model.rename_persons(renamed));
+        truth.0.values_mut().for_each(|event| event.content.persons_mut().for_each(|name| *name = renamed(name)));
+        prop_assert_eq!(model.fingerprint(), truth.model().fingerprint());
+        prop_assert_eq!(everything(&model), everything(&truth.model()));
+        let before = model.fingerprint();
+        prop_assert_eq!(model.rename_persons(|_| "one".into()), model.person_names.len() < 2);
+        prop_assert_eq!(model.fingerprint() == before, model.person_names.is_empty() || model.person_names.len() > 1);
+    }
+
     /// A range of days gives what asking for each day gives.
     #[test]
     fn a_range_is_its_days(events in history(), step in 1..4_u32) {

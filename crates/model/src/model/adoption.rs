@@ -93,6 +93,10 @@ impl<U: Symbol> Pairs<U> {
         self.users.get(capability.index()).unwrap_or(&self.nobody)
     }
 
+    pub(super) fn days_mut(&mut self, capability: Capability) -> &mut DayTable<U> {
+        &mut self.of_mut(capability).days
+    }
+
     fn of_mut(&mut self, capability: Capability) -> &mut Users<U> {
         if self.users.len() <= capability.index() {
             self.users.resize_with(capability.index() + 1, Users::default);
@@ -170,7 +174,7 @@ pub struct Adoption {
     /// By service.
     pub services: Pairs<Service>,
     /// Services for which the team was ever named as owner, also where that was taken back.
-    owned: FxHashMap<Team, FxHashSet<Service>>,
+    pub(super) owned: FxHashMap<Team, FxHashSet<Service>>,
 }
 
 impl Adoption {
@@ -192,42 +196,8 @@ impl Adoption {
         self.note(subject.service, capability, team, units, at);
     }
 
-    /// Computes all of it.
-    pub(super) fn derive(&mut self, traces: &mut Traces, services: &Lives<Service>) {
-        *self = Self::default();
-        let mut owners = Vec::with_capacity(services.lives.len());
-        for (index, life) in services.lives.iter().enumerate() {
-            let service = Service::from_index(index);
-            for (_, team) in life.owners() {
-                self.owned.entry(team).or_default().insert(service);
-            }
-            owners.push(Owner::of(life));
-        }
-        for (subject, trace) in traces.all.rows_mut() {
-            let Some(capability) = subject.capability else { continue };
-            let (uses, units) = trace.uses_and_units();
-            *units = TraceUnits::default();
-            // What is known of the day at hand.
-            let mut last = None;
-            for at in uses {
-                let owner = || match owners.get(subject.service?.index())? {
-                    Owner::Nobody => None,
-                    Owner::One(team, since) => Some((*team, at.max(*since))),
-                    Owner::Several => owner_when_known(services.of(subject.service?), at),
-                };
-                let team = subject.team.map(|team| (team, at)).or_else(owner);
-                let seen_at_once = team.is_none_or(|(_, known)| known <= at);
-                let now = (at.day(), team.map(|(team, _)| team));
-                if last != Some(now) || !seen_at_once {
-                    self.note(subject.service, capability, team, units, at);
-                }
-                last = seen_at_once.then_some(now);
-            }
-        }
-    }
-
     /// Notes a use by a service, and by a team since when that is known.
-    fn note(
+    pub(super) fn note(
         &mut self,
         service: Option<Service>,
         capability: Capability,
@@ -331,22 +301,8 @@ impl Adoption {
     }
 }
 
-/// Who ever owned a service: nearly all have one owner for ever.
-enum Owner {
-    Nobody,
-    One(Team, Timestamp),
-    Several,
-}
-
-impl Owner {
-    fn of(life: &Life) -> Self {
-        let Some((since, team)) = life.owners().next() else { return Self::Nobody };
-        if life.owners().all(|(_, other)| other == team) { Self::One(team, since) } else { Self::Several }
-    }
-}
-
 /// Who owns what happened at `at` once all is known, and since when that is known.
-fn owner_when_known(life: &Life, at: Timestamp) -> Option<(Team, Timestamp)> {
+pub(super) fn owner_when_known(life: &Life, at: Timestamp) -> Option<(Team, Timestamp)> {
     let team = life.owner(at, Timestamp::MAX)?;
     let (earliest, _) = life.owners().next()?;
     Some((team, earliest.max(at)))

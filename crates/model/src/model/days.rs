@@ -16,12 +16,14 @@ const NO_ROW: u32 = u32::MAX;
 /// Rows that are made room for together: a list that doubles would be copied again and again, and be a third empty.
 const BLOCK: usize = 16;
 
-type Row = [u64; WORDS];
+/// Days of an epoch.
+pub(super) type Row = [u64; WORDS];
 
 #[derive(Debug, Clone, Default)]
 struct Epoch {
     /// By unit of the table: where its row is.
     place: Vec<u32>,
+    #[allow(clippy::vec_box, reason = "when the list grows, pointers are moved and not rows")]
     rows: Vec<Box<[Row; BLOCK]>>,
     /// Rows in use.
     len: usize,
@@ -71,7 +73,7 @@ impl<U> Default for DayTable<U> {
 }
 
 /// The epoch of a day, and its bit there.
-fn place(day: Day) -> (i32, usize) {
+pub(super) fn place(day: Day) -> (i32, usize) {
     (day.number().div_euclid(BITS), day.number().rem_euclid(BITS) as usize)
 }
 
@@ -109,6 +111,12 @@ impl<U: Symbol> DayTable<U> {
     pub fn insert(&mut self, unit: UnitIndex, day: Day) {
         let (epoch, bit) = place(day);
         self.epochs.entry(epoch).or_default().row_mut(unit)[bit / 64] |= 1 << (bit % 64);
+    }
+
+    /// The unit was there on these days of an epoch.
+    pub(super) fn insert_row(&mut self, unit: UnitIndex, epoch: i32, days: &Row) {
+        let row = self.epochs.entry(epoch).or_default().row_mut(unit);
+        row.iter_mut().zip(days).for_each(|(row, days)| *row |= days);
     }
 
     /// It was not.

@@ -1,6 +1,8 @@
 //! From bytes to a Model; see [`super::encoding`] for what they mean.
+#![allow(clippy::option_option, reason = "what is absent was written, too, and is no damage")]
 
 use super::Model;
+use super::adoption::Adoption;
 use super::encoded::{BlockHeader, DecodeError, Kind};
 use super::interactions::{self, Ending};
 use super::lifecycle::{Lives, Registration};
@@ -15,7 +17,8 @@ use crate::event::{EventKey, Outcome};
 
 /// Decodes one encoding after the other into one Model, which is the sum of them.
 ///
-/// Of each, the blocks with names come first, then the others; the last one stays the last.
+/// Of each, the blocks with names come first, then the others; the last one stays the last. Then [`Decoder::derive`] and
+/// [`Decoder::finish`].
 #[derive(Debug, Default)]
 pub struct Decoder {
     model: Model,
@@ -56,10 +59,23 @@ impl Decoder {
     /// Whether it needs the payload of this block. Of others it needs to know that they are there.
     pub fn wants(&self, header: BlockHeader) -> bool {
         match self.part {
-            Part::Traces => header.kind == Kind::Traces || header.is_names() || header.is_end(),
+            // Days of use are derived of traces and owners.
+            Part::Traces => {
+                matches!(header.kind, Kind::Traces | Kind::ServiceLives | Kind::End) || header.is_names()
+            }
             Part::Others => header.kind != Kind::Traces,
             Part::Whole => true,
         }
+    }
+
+    /// Computes what is derived of what was decoded. To be called after the last block, of both parts before they are joined.
+    #[must_use]
+    pub fn derive(mut self) -> Self {
+        if self.part != Part::Others {
+            let Model { traces, services, .. } = &mut self.model;
+            self.model.adoption = Adoption::derive(traces, services);
+        }
+        self
     }
 
     /// Makes one of the decoders of both parts, which saw the same blocks.
@@ -68,7 +84,8 @@ impl Decoder {
         if self.part == Part::Traces {
             return other.join(self);
         }
-        self.model.traces = other.model.traces;
+        let Model { traces, adoption, .. } = other.model;
+        (self.model.traces, self.model.adoption) = (traces, adoption);
         self
     }
 
@@ -108,9 +125,7 @@ impl Decoder {
         if self.blocks > 0 {
             return Err(DecodeError::Damaged);
         }
-        let mut model = self.model;
-        model.derive();
-        Ok(model)
+        Ok(self.model)
     }
 
     fn one(&mut self, kind: Kind, cursor: &mut Cursor<'_>) -> Option<()> {
@@ -304,6 +319,6 @@ impl Model {
         let mut decoder = Decoder::default();
         let (names, facts): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|(header, _)| header.is_names());
         names.into_iter().chain(facts).try_for_each(|(header, payload)| decoder.block(header, payload))?;
-        decoder.finish()
+        decoder.derive().finish()
     }
 }

@@ -101,13 +101,11 @@ pub struct BlockHeader {
 impl BlockHeader {
     /// Reads it.
     pub fn read(bytes: &[u8; HEADER]) -> Result<Self, DecodeError> {
-        let [kind, a, b, c, d, e, f, g, h] = *bytes;
-        let known = Kind::ALL.into_iter().find(|known| *known as u8 == kind);
-        Ok(Self {
-            kind: known.ok_or(DecodeError::Unknown)?,
-            length: u32::from_le_bytes([a, b, c, d]),
-            checksum: u32::from_le_bytes([e, f, g, h]),
-        })
+        let [kind, numbers @ ..] = bytes;
+        let known = Kind::ALL.into_iter().find(|known| *known as u8 == *kind).ok_or(DecodeError::Unknown)?;
+        let (length, checksum) = numbers.split_first_chunk().ok_or(DecodeError::Damaged)?;
+        let checksum = checksum.first_chunk().ok_or(DecodeError::Damaged)?;
+        Ok(Self { kind: known, length: u32::from_le_bytes(*length), checksum: u32::from_le_bytes(*checksum) })
     }
 
     /// Bytes of the payload, which comes next.

@@ -11,6 +11,7 @@
 pub mod adoption;
 pub mod days;
 mod decoding;
+mod derivation;
 mod encoded;
 mod encoding;
 mod fingerprint;
@@ -129,10 +130,20 @@ impl Model {
         self.position = position;
     }
 
-    /// Computes what is derived from the facts.
-    fn derive(&mut self) {
-        self.traces.derive();
-        self.adoption.derive(&mut self.traces, &self.services);
+    /// Gives every person another name, as a change of the key of the pseudonyms does. `false`, and nothing is changed, if two
+    /// of them would get the same one.
+    #[must_use]
+    pub fn rename_persons(&mut self, mut new_name: impl FnMut(&str) -> String) -> bool {
+        let mut names = Names::default();
+        let named = self.person_names.all().all(|person| {
+            let known = names.len();
+            names.intern(&new_name(self.person_names.text(person)));
+            names.len() > known
+        });
+        if named {
+            self.person_names = names;
+        }
+        named
     }
 
     /// The team that what an event names belongs to, as far as is known at `seen`: the one it names, else the owner of

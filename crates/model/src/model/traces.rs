@@ -172,12 +172,16 @@ impl Traces {
         subject.capability.inspect(|capability| self.capabilities.unseen(*capability, at, traces));
     }
 
-    /// Adds marks that are in order, without what is derived of them; `None` if they are not.
+    /// Adds marks that are in order; `None` if they are not.
     pub(super) fn add(&mut self, subject: Subject, marks: Vec<Mark>) -> Option<()> {
         if !marks.is_sorted() {
             return None;
         }
         let place = self.place(subject);
+        self.seen(subject, marks.first()?.at());
+        self.latest = self.latest.max(marks.last().map(|mark| mark.at()));
+        let latest_use = marks.iter().rev().find(|mark| mark.is_use());
+        self.latest_use = self.latest_use.max(latest_use.map(|mark| mark.at()));
         let known = &mut self.all.at_mut(place).marks;
         if known.is_empty() {
             *known = Sorted::of(marks);
@@ -191,17 +195,10 @@ impl Traces {
         Some(())
     }
 
-    /// Computes what is derived.
-    pub(super) fn derive(&mut self) {
-        for (subject, trace) in self.all.rows() {
-            let Some(first) = trace.first() else { continue };
-            subject.team.inspect(|team| self.teams.seen(*team, first));
-            subject.service.inspect(|service| self.services.seen(*service, first));
-            subject.capability.inspect(|capability| self.capabilities.seen(*capability, first));
-            self.latest = self.latest.max(trace.marks.iter().next_back().map(|mark| mark.at()));
-            let latest_use = trace.marks.iter().rev().find(|mark| mark.is_use());
-            self.latest_use = self.latest_use.max(latest_use.map(|mark| mark.at()));
-        }
+    fn seen(&mut self, subject: Subject, at: Timestamp) {
+        subject.team.inspect(|team| self.teams.seen(*team, at));
+        subject.service.inspect(|service| self.services.seen(*service, at));
+        subject.capability.inspect(|capability| self.capabilities.seen(*capability, at));
     }
 
     fn place(&mut self, subject: Subject) -> usize {

@@ -21,6 +21,7 @@ use milepost_model::model::{BlockHeader, DecodeError, Decoder, Encoder, HEADER, 
 use rusqlite::{Connection, OptionalExtension as _};
 use sha2::{Digest as _, Sha256};
 
+use super::doctor::{DELETE_IT, Finding, Severity};
 use super::{directory, events, reader};
 use crate::{Loaded, StoreError};
 
@@ -69,28 +70,25 @@ pub(super) fn load_within(
     Ok(Loaded { model, checkpoint, read, unused })
 }
 
-/// What is to say of a checkpoint.
-pub(super) enum Verdict {
-    /// There is none, or what is loaded with it is what the events give.
-    Right,
-    /// It is not used.
-    Unused(String),
-    /// Another Model is loaded with it.
-    Wrong(String),
-}
-
-/// Looks at a checkpoint, and for that reads every event.
-pub(super) fn verdict(snapshot: &Connection, file: Option<&File>) -> Result<Verdict, StoreError> {
-    let Some(file) = file else { return Ok(Verdict::Right) };
+/// What is to say of a checkpoint. Reads every event to know.
+pub(super) fn finding(snapshot: &Connection, file: Option<&File>) -> Result<Option<Finding>, StoreError> {
+    let Some(file) = file else { return Ok(None) };
     let with = load_within(snapshot, Some(file), &mut |_, _| {})?;
     if let Some(why) = with.unused {
-        return Ok(Verdict::Unused(format!("the checkpoint is not used: {why}")));
+        return Ok(Some(Finding {
+            severity: Severity::Note,
+            what: format!("the checkpoint is not used: {why}"),
+            advice: "nothing: the next start reads every event, and a new one is written".to_owned(),
+        }));
     }
-    // One after the other, as both would need twice the memory.
+    // One after the other, as both together would need twice the memory.
     let with = with.model.fingerprint();
     let without = load_within(snapshot, None, &mut |_, _| {})?.model.fingerprint();
-    let wrong = || Verdict::Wrong(format!("{FILE} does not agree with the events"));
-    Ok(if with == without { Verdict::Right } else { wrong() })
+    Ok((with != without).then(|| Finding {
+        severity: Severity::Damage,
+        what: format!("{FILE} does not agree with the events"),
+        advice: DELETE_IT.to_owned(),
+    }))
 }
 
 /// Does what came after the position of a Model once more, and gives how many events were read for it.
@@ -106,9 +104,9 @@ fn redo(
     if position > 0 {
         events::replaced_since(snapshot, position, &mut |seq, event| {
             if seq <= position {
-                model.remove(event)
+                model.remove(event);
             } else {
-                model.clear(event)
+                model.clear(event);
             }
             read += 1;
         })?;
@@ -182,7 +180,7 @@ fn decode_part(file: &File, blocks: &Blocks, part: Part) -> Result<Decoder, Stri
         }
         decoder.block(*header, &payload).map_err(said)?;
     }
-    Ok(decoder)
+    Ok(decoder.derive())
 }
 
 /// SHA-256 of what identifies an event and its version beside the content; `None` if there is no such event.

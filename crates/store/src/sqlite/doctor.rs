@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use milepost_model::{Content, EventKey, Version};
 use rusqlite::Connection;
 
-use super::checkpoint::Verdict;
 use super::identity::run::{Filtered, Registration, Run};
 use super::identity::table;
 use super::{DATABASE, WAL, checkpoint, identity, quarantine, reader};
@@ -86,7 +85,8 @@ pub struct Report {
 
 const FROM_BACKUP: &str =
     "restore the last backup with `milepost restore`, and import again what came after it";
-const DELETE_IT: &str = "end the server, delete the file, and start again: it is made anew from the events";
+pub(super) const DELETE_IT: &str =
+    "end the server, delete the file, and start again: it is made anew from the events";
 const AT_START: &str = "restart `milepost serve`: it makes the file anew from the events";
 
 /// Looks at a data directory. `progress` is told how many events of how many were read.
@@ -360,13 +360,7 @@ impl Examination {
     }
 
     fn checkpoint(&mut self, snapshot: &Connection, file: Option<&File>) -> Result<(), StoreError> {
-        match checkpoint::verdict(snapshot, file)? {
-            Verdict::Right => {}
-            Verdict::Unused(what) => {
-                self.find(Severity::Note, what, "nothing: the next start writes a new one")
-            }
-            Verdict::Wrong(what) => self.damage(what, DELETE_IT),
-        }
+        self.report.findings.extend(checkpoint::finding(snapshot, file)?);
         Ok(())
     }
 

@@ -28,7 +28,8 @@ const INTERNAL: &[(&str, &[&str])] = &[
 ];
 
 /// All that the pure core may use from outside: nothing in here opens a file, a socket or a clock on its own.
-const MODEL_DEPENDENCIES: &[&str] = &["jiff", "rustc-hash", "serde", "serde_json", "sha2", "thiserror"];
+const MODEL_DEPENDENCIES: &[&str] =
+    &["crc32fast", "hashbrown", "jiff", "rustc-hash", "serde", "serde_json", "sha2", "thiserror"];
 
 /// The feature by which a test can end the process, and the only crate that may ask for it.
 const FAILPOINTS: (&str, &str) = ("failpoints", "milepost-tests");
