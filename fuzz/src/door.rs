@@ -40,7 +40,7 @@ impl Accept for Memory {
 }
 
 fn identity(sealed: &Sealed) -> (EventId, [u8; 32]) {
-    (sealed.event.id.clone(), sealed.version.digest)
+    (sealed.event.id.clone(), sealed.version().digest)
 }
 
 /// Lets `work` bring something to a door, and returns with it what came through.

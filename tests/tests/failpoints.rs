@@ -254,7 +254,8 @@ fn spoil_runs(installation: &Installation) {
         Some(number) => drop(std::fs::remove_file(runs.join(format!("{number:08}.run")))),
         // An ended start made do without the only one: then another was lost.
         None => {
-            let lost = "INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (99998, 1, 1, 0)";
+            let lost =
+                "INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (99998, 1, 1, 0)";
             database.execute(lost, []).expect("it can be registered");
         }
     }
