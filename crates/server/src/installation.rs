@@ -65,13 +65,17 @@ impl Writing {
     }
 
     fn around(
-        store: Sqlite,
+        mut store: Sqlite,
         engine: Option<Arc<Engine>>,
         checkpointer: Option<Checkpointer>,
         settings: &Settings,
     ) -> Result<Self, OpenError> {
         let configured = settings.privacy.key.as_ref();
-        let keys = PersonKeys::of_directory(&settings.data, configured, store.person_keys()?)?;
+        let in_force = store.keys_in_force()?;
+        let keys = PersonKeys::of_directory(&settings.data, configured, &in_force)?;
+        if in_force.fingerprint.is_none() {
+            store.note_key_fingerprint(&keys.fingerprint())?;
+        }
         let health = Health::new(system_clock());
         let limits = settings.limits.keeper();
         let keeper = Keeper::start(Box::new(store), engine, checkpointer, Arc::clone(&health), limits)

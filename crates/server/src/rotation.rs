@@ -8,7 +8,7 @@ use std::path::Path;
 use milepost_ingest::Pseudonymizer;
 use milepost_model::Payload;
 use milepost_store::StoreError;
-use milepost_store::sqlite::{self, Rewriter, Rotating};
+use milepost_store::sqlite::{self, KeysInForce, Rewriter, Rotating};
 use milepost_wire::{json, pb, proto};
 use prost::Message as _;
 use serde_json::Value;
@@ -21,18 +21,19 @@ mod tests;
 /// Makes a key, adds it to those in the data directory, and rewrites everything that is kept there. Nobody else may have
 /// the directory open. Stopped anywhere, it has happened wholly or not at all.
 pub fn rotate(data: &Path, progress: &mut dyn FnMut(Rotating)) -> Result<(), StoreError> {
-    let keep = |in_force| {
+    let keep = |in_force: &KeysInForce| {
         let failed = |error: KeyError| StoreError::Io(error.to_string());
         let (keys, pseudonyms) = PersonKeys::next(data, in_force).map_err(failed)?;
         keys.keep_in(data).map_err(failed)?;
-        Ok(rewriter(pseudonyms))
+        Ok(rewriter(pseudonyms, keys.fingerprint()))
     };
     sqlite::rotate(data, keep, progress)
 }
 
-fn rewriter(pseudonyms: Pseudonymizer) -> Rewriter {
+fn rewriter(pseudonyms: Pseudonymizer, fingerprint: String) -> Rewriter {
     let of_payloads = pseudonyms.clone();
     Rewriter {
+        fingerprint,
         pseudonym: Box::new(move |name| pseudonyms.replace(name)),
         payload: Box::new(move |payload| {
             rewrite(payload, &mut |name| {

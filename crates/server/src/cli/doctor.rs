@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
-use milepost_store::sqlite::{self, Finding, Report, Severity};
+use milepost_store::sqlite::{self, Finding, KeysInForce, Report, Severity};
 use serde_json::json;
 
 use super::Failure;
 use super::copying::bar;
-use crate::config::{KeyError, PersonKeys};
+use crate::config::PersonKeys;
 
 const HELP: &str = "\
 Example:
@@ -62,14 +62,18 @@ impl DoctorArgs {
     /// What is to say of the key of the persons.
     fn key(&self) -> Option<Finding> {
         // What the database cannot say is among the findings already.
-        let in_force = sqlite::person_keys(&self.data).unwrap_or(1);
-        let (severity, what, advice) = match PersonKeys::kept_in(&self.data) {
-            Ok(Some(keys)) if keys.count() >= in_force => return None,
-            Ok(Some(keys)) => {
-                let path = self.data.join("person.key");
-                let missing = KeyError::Missing { path, found: keys.count(), in_force };
-                (Severity::Damage, missing.to_string(), "put it back from the backup")
-            }
+        let in_force = sqlite::keys_in_force(&self.data);
+        let in_force = in_force.unwrap_or(KeysInForce { count: 1, fingerprint: None });
+        let path = self.data.join("person.key");
+        let kept = PersonKeys::kept_in(&self.data)
+            .and_then(|keys| keys.map(|keys| keys.in_force(&in_force, path)).transpose());
+        let (severity, what, advice) = match kept {
+            Ok(Some(_)) => return None,
+            Ok(None) if in_force.fingerprint.is_some() => (
+                Severity::Note,
+                "there is no person.key".to_owned(),
+                "nothing if the key is in the configuration; else put it back from the backup: no server starts without it",
+            ),
             Ok(None) => (
                 Severity::Note,
                 "there is no person.key".to_owned(),

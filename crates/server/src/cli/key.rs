@@ -88,7 +88,7 @@ impl RotateArgs {
             super::asking::print(&super::doctor::text(&report))?;
             return Ok(ExitCode::from(1));
         }
-        let keys = sqlite::person_keys(data).map_err(Failure::new)?;
+        let keys = sqlite::keys_in_force(data).map_err(Failure::new)?.count;
         println!(
             "{}: {} events and {} refusals have other pseudonyms, verified; person.key has {keys} keys now: back them up",
             data.display(),

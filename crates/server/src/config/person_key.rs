@@ -9,10 +9,14 @@ use std::str::FromStr;
 use milepost_ingest::Pseudonymizer;
 use milepost_model::event::hex;
 use milepost_store::failpoint::reach;
+use milepost_store::sqlite::{KeysInForce, key_fingerprint};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Its file in the data directory.
 const FILE: &str = "person.key";
+
+/// What has them otherwise.
+const SETTING: &str = "privacy.key";
 
 /// 32 secret bytes. Whoever has them can tell whether a pseudonym is a given person's; whoever loses them can no longer
 /// tell that a person of tomorrow is one of today.
@@ -44,6 +48,15 @@ pub enum KeyError {
         /// Keys needed.
         in_force: usize,
     },
+    /// Other keys than those in force: a digit of them was changed, or all of them.
+    #[error(
+        "{}: not the key that the pseudonyms in the data directory are made with: put the right one back from the backup.          With this one every person known would become somebody else; docs/security.md says how that is done on purpose",
+        place.display()
+    )]
+    Changed {
+        /// The file, or the setting.
+        place: PathBuf,
+    },
     /// The file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -70,28 +83,51 @@ impl PersonKey {
 }
 
 impl PersonKeys {
-    /// The keys of this data directory of which so many are in force: the configured ones, else those kept there. If there
-    /// are none, and one is enough, it is made now. Call it holding the lock of the directory.
+    /// The keys of this data directory that are in force: the configured ones, else those kept there. If there are none, and
+    /// nothing says that there ever were, one is made now. Call it holding the lock of the directory.
     pub fn of_directory(
         directory: &Path,
         configured: Option<&Self>,
-        in_force: usize,
+        in_force: &KeysInForce,
     ) -> Result<Self, KeyError> {
         let path = directory.join(FILE);
-        let keys = match (Self::read(&path)?, configured) {
-            (Some(kept), Some(configured)) if kept.first(in_force) != configured.first(in_force) => {
-                return Err(KeyError::Another(path));
+        match (Self::read(&path)?, configured) {
+            (Some(kept), Some(configured)) => {
+                if kept.first(in_force.count) == configured.first(in_force.count) {
+                    return kept.in_force(in_force, path);
+                }
+                // Which of them is wrong is known if the fingerprint is.
+                if in_force.fingerprint.is_some() {
+                    configured.in_force(in_force, PathBuf::from(SETTING))?;
+                    kept.in_force(in_force, path.clone())?;
+                }
+                Err(KeyError::Another(path))
             }
-            (_, Some(configured)) => configured.clone(),
-            (Some(kept), None) => kept,
-            (None, None) if in_force == 1 => {
+            (None, Some(configured)) => configured.in_force(in_force, PathBuf::from(SETTING)),
+            (Some(kept), None) => kept.in_force(in_force, path),
+            (None, None) if in_force.count == 1 && in_force.fingerprint.is_none() => {
                 let keys = Self(vec![PersonKey::random()?]);
                 keys.keep_in(directory)?;
-                keys
+                Ok(keys)
             }
-            (None, None) => Self(Vec::new()),
-        };
-        keys.first(in_force).ok_or(KeyError::Missing { path, found: keys.0.len(), in_force })
+            (None, None) => Self(Vec::new()).in_force(in_force, path),
+        }
+    }
+
+    /// Those of them that are in force. `place` is the file, or the setting, that they are from.
+    pub fn in_force(&self, in_force: &KeysInForce, place: PathBuf) -> Result<Self, KeyError> {
+        let KeysInForce { count, fingerprint } = in_force;
+        let missing = || KeyError::Missing { path: place.clone(), found: self.0.len(), in_force: *count };
+        let keys = self.first(*count).ok_or_else(missing)?;
+        match fingerprint {
+            Some(expected) if *expected != keys.fingerprint() => Err(KeyError::Changed { place }),
+            _ => Ok(keys),
+        }
+    }
+
+    /// What the database knows them by.
+    pub fn fingerprint(&self) -> String {
+        key_fingerprint(&self.text())
     }
 
     /// The keys kept in this data directory, if there are any. The last of them may not be in force yet.
@@ -115,17 +151,15 @@ impl PersonKeys {
         self.0.get(..count).map(|keys| Self(keys.to_owned()))
     }
 
-    /// The first so many of those in a data directory, one of them made now, and what makes pseudonyms with that one alone.
-    /// The others have been in force.
-    pub fn next(directory: &Path, in_force: usize) -> Result<(Self, Pseudonymizer), KeyError> {
+    /// Those of a data directory that are in force and one more, made now, and what makes pseudonyms with that one alone.
+    pub fn next(directory: &Path, in_force: &KeysInForce) -> Result<(Self, Pseudonymizer), KeyError> {
         let path = directory.join(FILE);
-        let found = Self::read(&path)?.map_or(Vec::new(), |keys| keys.0);
-        let Some(old) = found.get(..in_force) else {
-            return Err(KeyError::Missing { path, found: found.len(), in_force });
-        };
+        let found = Self::read(&path)?.unwrap_or(Self(Vec::new()));
+        let mut keys = found.in_force(in_force, path)?;
         let new = PersonKey::random()?;
         let pseudonyms = Pseudonymizer::new(&new.0);
-        Ok((Self(old.iter().cloned().chain([new]).collect()), pseudonyms))
+        keys.0.push(new);
+        Ok((keys, pseudonyms))
     }
 
     /// What makes pseudonyms with all of them.
@@ -219,7 +253,16 @@ mod tests {
     use super::*;
 
     fn of(directory: &Path, configured: Option<&PersonKeys>) -> Result<PersonKeys, KeyError> {
-        PersonKeys::of_directory(directory, configured, 1)
+        PersonKeys::of_directory(directory, configured, &unseen(1))
+    }
+
+    /// Of which no start has noted the fingerprint.
+    fn unseen(count: usize) -> KeysInForce {
+        KeysInForce { count, fingerprint: None }
+    }
+
+    fn noted(keys: &PersonKeys) -> KeysInForce {
+        KeysInForce { count: keys.count(), fingerprint: Some(keys.fingerprint()) }
     }
 
     fn keys(bytes: &[u8]) -> PersonKeys {
@@ -277,17 +320,55 @@ mod tests {
     #[test]
     fn only_those_in_force_are_used_and_none_of_them_may_be_missing() {
         let directory = tempfile::tempdir().unwrap();
-        let in_force = |count| PersonKeys::of_directory(directory.path(), None, count);
+        let in_force = |count| PersonKeys::of_directory(directory.path(), None, &unseen(count));
         assert!(matches!(in_force(2), Err(KeyError::Missing { found: 0, in_force: 2, .. })));
         keys(&[1, 2]).keep_in(directory.path()).unwrap();
         assert_eq!((in_force(1).unwrap(), in_force(2).unwrap()), (keys(&[1]), keys(&[1, 2])));
         assert!(matches!(in_force(3), Err(KeyError::Missing { found: 2, in_force: 3, .. })));
         // One more than is in force is what a rotation left that was stopped: its key is not used again.
-        let (next, _) = PersonKeys::next(directory.path(), 1).unwrap();
+        let (next, _) = PersonKeys::next(directory.path(), &unseen(1)).unwrap();
         assert_eq!((next.count(), next.first(1).unwrap()), (2, keys(&[1])));
         assert_ne!(next, keys(&[1, 2]));
         let configured = keys(&[1]);
-        let too_few = PersonKeys::of_directory(directory.path(), Some(&configured), 2);
+        let too_few = PersonKeys::of_directory(directory.path(), Some(&configured), &unseen(2));
         assert!(matches!(too_few, Err(KeyError::Another(_))));
+    }
+
+    /// **F31**, of the keys: whatever digit is another one, that they are not those in force is noticed, and nothing is changed.
+    #[test]
+    fn f31_a_changed_digit_of_a_key_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        let right = keys(&[0x1a, 0x2b]);
+        for at in 0..right.text().len() {
+            let mut text = right.text().into_bytes();
+            let Some(digit) = char::from(text[at]).to_digit(16) else { continue };
+            text[at] = char::from_digit((digit + 1) % 16, 16).unwrap() as u8;
+            fs::write(&file, &text).unwrap();
+            let error = PersonKeys::of_directory(directory.path(), None, &noted(&right)).unwrap_err();
+            assert!(matches!(&error, KeyError::Changed { place } if *place == file), "{at}: {error}");
+            assert!(PersonKeys::next(directory.path(), &noted(&right)).is_err());
+            assert_eq!(fs::read(&file).unwrap(), text);
+            // Which of two is wrong is told.
+            let beside = PersonKeys::of_directory(directory.path(), Some(&right), &noted(&right)).unwrap_err();
+            assert!(matches!(&beside, KeyError::Changed { place } if *place == file), "{at}: {beside}");
+        }
+        right.keep_in(directory.path()).unwrap();
+        assert_eq!(PersonKeys::of_directory(directory.path(), None, &noted(&right)).unwrap(), right);
+    }
+
+    #[test]
+    fn where_a_key_has_been_another_is_neither_taken_nor_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let (right, wrong) = (keys(&[1]), keys(&[2]));
+        let of = |configured| PersonKeys::of_directory(directory.path(), configured, &noted(&right));
+        let changed = of(Some(&wrong)).unwrap_err();
+        assert!(matches!(&changed, KeyError::Changed { place } if place == Path::new(SETTING)), "{changed}");
+        assert!(matches!(of(None), Err(KeyError::Missing { found: 0, in_force: 1, .. })));
+        assert!(!directory.path().join(FILE).exists());
+        assert_eq!(of(Some(&right)).unwrap(), right);
+        right.keep_in(directory.path()).unwrap();
+        let changed = of(Some(&wrong)).unwrap_err();
+        assert!(matches!(&changed, KeyError::Changed { place } if place == Path::new(SETTING)), "{changed}");
     }
 }

@@ -169,6 +169,8 @@ fn it_is_as_if_all_had_come_under_the_new_keys() {
     rotate(&fresh, &mut |_| ()).unwrap();
     rotate(&fresh, &mut |_| ()).unwrap();
     fs::copy(data.join("person.key"), fresh.join("person.key")).unwrap();
+    let fingerprint = sqlite::keys_in_force(&data).unwrap().fingerprint.unwrap();
+    Sqlite::open(&fresh, Options::default()).unwrap().note_key_fingerprint(&fingerprint).unwrap();
     import(&fresh, &events);
     assert_eq!(after, contents(&fresh));
     assert!(examine(&data, &mut |_, _| ()).unwrap().findings.len() <= 1, "the note of refusals");

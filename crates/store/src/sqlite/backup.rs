@@ -20,7 +20,8 @@ use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::directory::{self, Lock};
-use super::{BUSY_TIMEOUT, DATABASE, reader, rotate, schema};
+use super::stored::check_all;
+use super::{BUSY_TIMEOUT, DATABASE, keys, reader, schema};
 use crate::StoreError;
 use crate::failpoint::reach;
 
@@ -83,7 +84,7 @@ pub fn backup(
         // Of one moment, and not begun anew whenever something is written meanwhile.
         let snapshot = source.unchecked_transaction()?;
         let counted = counts(&snapshot)?;
-        all_keys(&snapshot, person_key)?;
+        person_key.map_or(Ok(()), |keys| keys::require(&snapshot, keys))?;
         reach("backup.begun");
         let copy = copy(&snapshot, &new, progress)?;
         drop(snapshot);
@@ -96,6 +97,8 @@ pub fn backup(
         )?;
         progress(Stage::Verifying);
         verify(&copy, file, counted)?;
+        // What is damaged must not be given a digest as if it were not.
+        check_all(&copy)?;
         let values = (now.micros(), digest(&copy)?, person_key);
         copy.execute("INSERT INTO backup (at, digest, person_key) VALUES (?1, ?2, ?3)", values)?;
         copy.execute("UPDATE backup SET seal = ?1", [seal(&copy)?])?;
@@ -204,18 +207,6 @@ fn verify(copy: &Connection, file: &Path, expected: [i64; 3]) -> Result<(), Stor
         "{}: the copy is not sound: {verdict}: `milepost doctor` says more about the original",
         file.display()
     )))
-}
-
-/// The keys were read before: all those in force must be among them.
-fn all_keys(snapshot: &Connection, keys: Option<&str>) -> Result<(), StoreError> {
-    let needed = rotate::in_force(snapshot)?;
-    match keys.map(|keys| keys.split_whitespace().count()) {
-        Some(given) if given < needed => Err(StoreError::Unavailable(format!(
-            "{needed} keys of persons are in force, and {given} are there: if they were just rotated, try again; else put \
-             person.key back from a backup, or say --without-key"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Rows of the tables in [`TABLES`].

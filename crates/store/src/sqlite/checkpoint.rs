@@ -22,6 +22,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use sha2::{Digest as _, Sha256};
 
 use super::doctor::{DELETE_IT, Finding, Severity};
+use super::stored::check_losers;
 use super::{directory, events, reader};
 use crate::{Loaded, StoreError};
 
@@ -60,6 +61,7 @@ pub(super) fn load_within(
     file: Option<&File>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loaded, StoreError> {
+    check_losers(snapshot)?;
     let (mut model, unused) = match file.map(|file| decode(snapshot, file)) {
         None => (Model::new(), None),
         Some(Ok(model)) => (model, None),

@@ -2,9 +2,10 @@
 
 use milepost_model::{Content, Event, EventId, Sealed, Timestamp};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, Row, Rows, params};
+use rusqlite::{CachedStatement, Connection, params};
 
-use super::identity::Identity;
+use super::identity::{Identity, table};
+use super::stored::{self, Stored, check_losers, columns, loser_crc};
 use super::versions::{Kept, Stated, Versions};
 use crate::{Appended, Effect, StoreError};
 
@@ -28,6 +29,8 @@ struct Appender<'a> {
     identity: &'a mut Identity,
     versions: Versions<'a>,
     insert: CachedStatement<'a>,
+    /// The number of the next one.
+    next: i64,
     /// The events with the key at hand.
     found: Vec<i64>,
 }
@@ -39,10 +42,11 @@ impl<'a> Appender<'a> {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let insert = connection.prepare_cached(
-            "INSERT INTO event (received_at, source, id, revision, content) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO event (received_at, source, id, revision, content, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         let versions = Versions::new(connection)?;
-        Ok(Self { connection, now, identity, versions, insert, found: Vec::new() })
+        let next = table::newest(connection)? + 1;
+        Ok(Self { connection, now, identity, versions, insert, next, found: Vec::new() })
     }
 
     fn append(&mut self, sealed: &Sealed, key: u64, in_a_run: bool) -> Result<Appended, StoreError> {
@@ -73,17 +77,35 @@ impl<'a> Appender<'a> {
 
     fn insert(&mut self, key: u64, sealed: &Sealed) -> Result<i64, StoreError> {
         let id = &sealed.event.id;
-        let content = ToSqlOutput::Borrowed(ValueRef::Text(&sealed.canonical));
-        let revision = sealed.event.revision as i64;
-        let seq = self.insert.insert(params![self.now.micros(), id.source, id.id, revision, content])?;
+        let stored = Stored {
+            seq: self.next,
+            received_at: self.now.micros(),
+            source: id.source.as_bytes(),
+            id: id.id.as_bytes(),
+            revision: sealed.event.revision as i64,
+            content: &sealed.canonical,
+        };
+        let content = ToSqlOutput::Borrowed(ValueRef::Text(stored.content));
+        let Stored { received_at, revision, .. } = stored;
+        let seq =
+            self.insert.insert(params![received_at, id.source, id.id, revision, content, stored.crc()])?;
+        if seq != self.next {
+            // Its checksum is of another number.
+            return Err(StoreError::Corrupt(format!(
+                "{}: the event after {} has the number {seq}: restore a backup",
+                super::DATABASE,
+                self.next - 1
+            )));
+        }
+        self.next += 1;
         self.identity.insert(key, seq);
         Ok(seq)
     }
 
     fn supersede(&self, seq: i64, by: i64) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("INSERT INTO superseded (seq, by) VALUES (?1, ?2)")?
-            .execute([seq, by])?;
+            .prepare_cached("INSERT INTO superseded (seq, by, crc) VALUES (?1, ?2, ?3)")?
+            .execute([seq, by, loser_crc(seq, by)])?;
         Ok(())
     }
 }
@@ -91,6 +113,7 @@ impl<'a> Appender<'a> {
 /// Calls `each` with every winner, in the order kept. One statement, so all of them are as of one moment: read in
 /// pieces beside a writer, an event could come twice, as its old winner and as its new one.
 pub(super) fn replay(connection: &Connection, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
+    check_losers(connection)?;
     replay_since(connection, 0, each)
 }
 
@@ -100,11 +123,22 @@ pub(super) fn replay_since(
     seq: i64,
     each: &mut dyn FnMut(&Event),
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, source, id, revision, content FROM event
-         WHERE seq > ?1 AND seq NOT IN (SELECT seq FROM superseded) ORDER BY seq",
-    )?;
-    for_each(statement.query([seq])?, |event| each(&event))
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ", columns!(), ", seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq > ?1 ORDER BY seq"
+    ))?;
+    let (mut rows, mut last) = (statement.query([seq])?, seq);
+    while let Some(row) = rows.next()? {
+        // Also of those that lost: a row whose number is damaged may seem to be one of them.
+        let stored = Stored::read(row)?;
+        if stored.seq != last + 1 {
+            return Err(stored::missing(last + 1));
+        }
+        last = stored.seq;
+        if row.get(stored::COLUMNS)? {
+            each(&event_of(&stored)?);
+        }
+    }
+    Ok(())
 }
 
 /// Calls `each` with every version that one behind this number won over, and the number it has itself.
@@ -113,13 +147,17 @@ pub(super) fn replaced_since(
     seq: i64,
     each: &mut dyn FnMut(i64, &Event),
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT event.seq, source, id, revision, content FROM superseded
-         CROSS JOIN event ON event.seq = superseded.seq WHERE superseded.by > ?1 ORDER BY event.seq",
-    )?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ", columns!(), ", superseded.seq FROM superseded
+         LEFT JOIN event ON event.seq = superseded.seq WHERE superseded.by > ?1 ORDER BY superseded.seq"
+    ))?;
     let mut rows = statement.query([seq])?;
     while let Some(row) = rows.next()? {
-        each(row.get(0)?, &read(row)?);
+        let seq = row.get(stored::COLUMNS)?;
+        if row.get_ref(0)? == ValueRef::Null {
+            return Err(stored::missing(seq));
+        }
+        each(seq, &event_of(&Stored::read(row)?)?);
     }
     Ok(())
 }
@@ -130,33 +168,24 @@ pub(super) fn winners_at(
     seqs: &[i64],
     at: Timestamp,
 ) -> Result<Vec<EventId>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, source, id, revision, content FROM event
-         WHERE seq = ?1 AND seq NOT IN (SELECT seq FROM superseded)",
-    )?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ", columns!(), ", seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
+    ))?;
     let mut found = Vec::new();
     for seq in seqs {
-        for_each(statement.query([seq])?, |event| {
-            if event.at() == at {
-                found.push(event.id);
-            }
-        })?;
+        let mut rows = statement.query([seq])?;
+        let row = rows.next()?.ok_or_else(|| stored::missing(*seq))?;
+        let event = event_of(&Stored::read(row)?)?;
+        if event.at() == at && row.get(stored::COLUMNS)? {
+            found.push(event.id);
+        }
     }
     Ok(found)
 }
 
-fn for_each(mut rows: Rows<'_>, mut each: impl FnMut(Event)) -> Result<(), StoreError> {
-    while let Some(row) = rows.next()? {
-        each(read(row)?);
-    }
-    Ok(())
-}
-
-fn read(row: &Row<'_>) -> Result<Event, StoreError> {
-    let (seq, revision): (i64, i64) = (row.get(0)?, row.get(3)?);
-    let id = EventId { source: row.get(1)?, id: row.get(2)? };
-    let content = row.get_ref(4)?.as_bytes().map_err(rusqlite::Error::from)?;
-    Ok(Event { id, revision: revision as u64, content: parse(seq, content)? })
+fn event_of(stored: &Stored<'_>) -> Result<Event, StoreError> {
+    let content = parse(stored.seq, stored.content)?;
+    Ok(Event { id: stored.event_id()?, revision: stored.revision as u64, content })
 }
 
 fn event(id: &EventId, kept: &Kept) -> Result<Event, StoreError> {

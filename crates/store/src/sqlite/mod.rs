@@ -15,6 +15,7 @@
 //!   `source` and `id` of those rows decide. New events, which are nearly all, find nothing, at about no cost.
 //! - **Every version is kept, the largest wins.** Rows are only ever appended, and the loser of each comparison is
 //!   noted in `superseded`, with the winner. So of the versions of an event exactly one is not in there.
+//! - **No number is made of a damaged row.** Every row has a checksum, compared wherever it is read: the module `stored`.
 //! - **Digests are not stored.** They are needed only where an id and revision came before with another content, where
 //!   hashing the row that has to be read anyway costs about a microsecond; stored, they would make every row 32 bytes longer
 //!   and could contradict it.
@@ -37,10 +38,12 @@ mod doctor;
 mod error;
 mod events;
 mod identity;
+mod keys;
 mod quarantine;
 mod reader;
 mod rotate;
 mod schema;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -51,8 +54,9 @@ pub use checkpoint::{Checkpoints, discard};
 pub use doctor::{Finding, Report, Severity, examine};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use identity::fuzzing;
+pub use keys::{KeysInForce, key_fingerprint, keys_in_force};
 pub use reader::open_reader;
-pub use rotate::{Rewriter, Rotating, person_keys, rotate};
+pub use rotate::{Rewriter, Rotating, rotate};
 
 /// The database, inside the data directory.
 const DATABASE: &str = "milepost.db";
@@ -129,9 +133,14 @@ impl Sqlite {
         Ok(Self { identity, connection, _lock: lock, directory, options, next_expiry })
     }
 
-    /// How many keys of persons are in force.
-    pub fn person_keys(&self) -> Result<usize, StoreError> {
-        rotate::in_force(&self.connection)
+    /// Which keys of persons are in force.
+    pub fn keys_in_force(&self) -> Result<KeysInForce, StoreError> {
+        keys::in_force(&self.connection)
+    }
+
+    /// Notes the [`key_fingerprint`] of the keys in force, for the starts to come.
+    pub fn note_key_fingerprint(&mut self, fingerprint: &str) -> Result<(), StoreError> {
+        keys::note(&self.connection, fingerprint)
     }
 }
 

@@ -21,6 +21,8 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use rustc_hash::FxHashMap;
 
 use super::directory;
+use super::keys::{self, KeysInForce};
+use super::stored::{Stored, check_all, loser_crc};
 use super::{BUSY_TIMEOUT, DATABASE, PAGE_BYTES, WAL, backup, checkpoint, reader, schema};
 use crate::StoreError;
 
@@ -32,24 +34,27 @@ enum Treatment {
     /// Nobody is named in it.
     Same,
     Events,
-    /// Made from the events.
-    Losers,
+    /// Made anew with the events.
+    Anew,
     Refusals,
     KeysInForce,
 }
 
 /// Every table there is.
-const TABLES: [(&str, Treatment); 6] = [
+const TABLES: [(&str, Treatment); 7] = [
     ("event", Treatment::Events),
-    ("superseded", Treatment::Losers),
+    ("superseded", Treatment::Anew),
     ("quarantine", Treatment::Refusals),
     ("identity_run", Treatment::Same),
     ("quarantine_total", Treatment::Same),
     ("person_key", Treatment::KeysInForce),
+    ("checksum", Treatment::Anew),
 ];
 
 /// Makes other pseudonyms of pseudonyms.
 pub struct Rewriter {
+    /// The [`key_fingerprint`](super::key_fingerprint) of all keys that will be in force.
+    pub fingerprint: String,
     /// Of one.
     pub pseudonym: Box<dyn Fn(&mut String)>,
     /// Of all in a refused event. It must not become longer.
@@ -73,25 +78,11 @@ pub enum Rotating {
     Swapped,
 }
 
-/// How many keys of persons are in force in a data directory.
-pub fn person_keys(data: &Path) -> Result<usize, StoreError> {
-    in_force(&reader::connect(data)?)
-}
-
-/// The same of an open database.
-pub(super) fn in_force(connection: &Connection) -> Result<usize, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT in_force FROM person_key")?;
-    let keys: i64 = statement.query_row([], |row| row.get(0))?;
-    usize::try_from(keys).ok().filter(|keys| *keys > 0).ok_or_else(|| {
-        StoreError::Corrupt(format!("{DATABASE}: no number of keys in force: restore a backup"))
-    })
-}
-
-/// Rewrites all pseudonyms of a data directory that nobody else has open. `keep` is told how many keys are in force; when
+/// Rewrites all pseudonyms of a data directory that nobody else has open. `keep` is told which keys are in force; when
 /// it returns, the next one must be durable beside them.
 pub fn rotate(
     data: &Path,
-    keep: impl FnOnce(usize) -> Result<Rewriter, StoreError>,
+    keep: impl FnOnce(&KeysInForce) -> Result<Rewriter, StoreError>,
     progress: &mut dyn FnMut(Rotating),
 ) -> Result<(), StoreError> {
     // Nothing is made where there is nothing.
@@ -99,13 +90,13 @@ pub fn rotate(
         return Err(reader::nothing_kept(data));
     }
     let (_lock, mut old) = super::open_database(data)?;
-    let keys = in_force(&old)?;
-    let rewriter = keep(keys)?;
+    let keys = keys::in_force(&old)?;
+    let rewriter = keep(&keys)?;
     progress(Rotating::KeysKept);
 
     let path = data.join(DATABASE);
     let new = backup::beside(&path);
-    let finished = write(&mut old, &new, &rewriter, keys + 1, progress).and_then(|()| {
+    let finished = write(&mut old, &new, &rewriter, keys.count + 1, progress).and_then(|()| {
         progress(Rotating::Written);
         settle(old, data)
     });
@@ -190,6 +181,8 @@ fn copy(
     keys: usize,
     progress: &mut dyn FnMut(Rotating),
 ) -> Result<(), StoreError> {
+    // What is damaged must not get a checksum as if it were not.
+    check_all(old)?;
     let [events, _, refusals] = backup::counts(old)?;
     let all = (events + refusals) as u64;
     let mut written = 0;
@@ -220,9 +213,10 @@ fn copy(
                 refusal(row, rewriter);
                 Ok(())
             })?,
-            Treatment::Losers => {}
+            Treatment::Anew => {}
             Treatment::KeysInForce => {
                 new.execute("UPDATE person_key SET in_force = ?1", [keys as i64])?;
+                keys::note(new, &rewriter.fingerprint)?;
             }
         }
     }
@@ -299,7 +293,28 @@ fn event(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
         serde_json::from_str(text).map_err(|_| unreadable("the content of an event"))?;
     content.persons_mut().for_each(|name| (rewriter.pseudonym)(name));
     *text = String::from_utf8(content.canonical()).map_err(|_| unreadable("the content of an event"))?;
+    let crc = stored(row)?.crc();
+    row.insert("crc".to_owned(), Value::Integer(crc));
     Ok(())
+}
+
+fn stored(row: &Cells) -> Result<Stored<'_>, StoreError> {
+    let number = |name| match row.get(name) {
+        Some(Value::Integer(number)) => Ok(*number),
+        _ => Err(unreadable("an event")),
+    };
+    let text = |name| match row.get(name) {
+        Some(Value::Text(text)) => Ok(text.as_bytes()),
+        _ => Err(unreadable("an event")),
+    };
+    Ok(Stored {
+        seq: number("seq")?,
+        received_at: number("received_at")?,
+        source: text("source")?,
+        id: text("id")?,
+        revision: number("revision")?,
+        content: text("content")?,
+    })
 }
 
 fn refusal(row: &mut Cells, rewriter: &Rewriter) {
@@ -328,7 +343,7 @@ fn unreadable(what: &str) -> StoreError {
 /// Finds out anew which version each loser lost to. Which versions are of one event is known from who lost to whom before.
 fn losers(old: &Connection, new: &Connection) -> Result<(), StoreError> {
     let mut versions = new.prepare("SELECT revision, content FROM event WHERE seq = ?1")?;
-    let mut insert = new.prepare("INSERT INTO superseded (seq, by) VALUES (?1, ?2)")?;
+    let mut insert = new.prepare("INSERT INTO superseded (seq, by, crc) VALUES (?1, ?2, ?3)")?;
     for seqs in of_one_event(old)? {
         let mut winner: Option<(Version, i64)> = None;
         for seq in seqs {
@@ -346,7 +361,7 @@ fn losers(old: &Connection, new: &Connection) -> Result<(), StoreError> {
                 continue;
             };
             let (larger, smaller) = if one.0 > other.0 { (one, other) } else { (other, one) };
-            insert.execute([smaller.1, larger.1])?;
+            insert.execute([smaller.1, larger.1, loser_crc(smaller.1, larger.1)])?;
             winner = Some(larger);
         }
     }

@@ -3,6 +3,7 @@
 use milepost_model::{EventKey, Version};
 use rusqlite::Connection;
 
+use super::stored::loser_crc;
 use crate::StoreError;
 
 /// From format 1 to 2: finds out which version each loser lost to, by comparing the versions of its event once more in the
@@ -39,6 +40,18 @@ pub(super) fn superseded_by(connection: &Connection) -> Result<(), StoreError> {
             note.execute([smaller.1, larger.1])?;
             winner = Some(larger);
         }
+    }
+    Ok(())
+}
+
+/// From format 4 to 5: every loser gets a checksum.
+pub(super) fn checksums_of_losers(connection: &Connection) -> Result<(), StoreError> {
+    let mut losers = connection.prepare("SELECT seq, by FROM superseded")?;
+    let losers: Vec<(i64, i64)> =
+        losers.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut update = connection.prepare("UPDATE superseded SET crc = ?2 WHERE seq = ?1")?;
+    for (seq, by) in losers {
+        update.execute([seq, loser_crc(seq, by)])?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use milepost_model::{EventId, Version};
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection};
 
+use super::stored::{self, Stored, columns};
 use crate::StoreError;
 
 /// A kept version.
@@ -52,22 +53,23 @@ pub(super) struct Versions<'a>(CachedStatement<'a>);
 
 impl<'a> Versions<'a> {
     pub(super) fn new(connection: &'a Connection) -> Result<Self, StoreError> {
-        Ok(Self(connection.prepare_cached(
-            "SELECT revision, content FROM event
-             WHERE seq = ?1 AND source = ?2 AND id = ?3
-               AND (revision = ?4 OR seq NOT IN (SELECT seq FROM superseded))",
-        )?))
+        Ok(Self(connection.prepare_cached(concat!(
+            "SELECT ", columns!(), ", revision = ?2 OR seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
+        ))?))
     }
 
     /// Of these events, the winner of this identity and its versions of this revision.
     pub(super) fn of(&mut self, seqs: &[i64], id: &EventId, revision: u64) -> Result<Vec<Kept>, StoreError> {
         let mut kept = Vec::new();
         for seq in seqs {
-            let mut rows = self.0.query(params![seq, id.source, id.id, revision as i64])?;
-            if let Some(row) = rows.next()? {
-                let revision: i64 = row.get(0)?;
-                let content = row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?;
-                kept.push(Kept { seq: *seq, revision: revision as u64, content: content.to_owned() });
+            let mut rows = self.0.query([*seq, revision as i64])?;
+            let row = rows.next()?.ok_or_else(|| stored::missing(*seq))?;
+            let stored = Stored::read(row)?;
+            // Others may have the same key.
+            let same = stored.source == id.source.as_bytes() && stored.id == id.id.as_bytes();
+            if same && row.get(stored::COLUMNS)? {
+                let (revision, content) = (stored.revision as u64, stored.content.to_owned());
+                kept.push(Kept { seq: *seq, revision, content });
             }
         }
         Ok(kept)

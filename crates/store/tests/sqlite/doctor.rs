@@ -25,6 +25,9 @@ fn fill(data: &Path) {
     store.append(&[], &[rejected("x", None)], now()).unwrap();
 }
 
+/// As if the oldest events were of before there were checksums.
+const WITHOUT: &str = "UPDATE event SET crc = NULL WHERE seq <= 7; UPDATE checksum SET first_seq = 8";
+
 fn database(data: &Path) -> Connection {
     Connection::open(data.join("milepost.db")).unwrap()
 }
@@ -60,16 +63,19 @@ fn a_sound_directory_has_no_damage() {
 fn every_damage_is_found_and_named() {
     let loser = "SELECT min(seq) FROM superseded";
     for (damage, expected) in [
-        ("UPDATE event SET content = '{}' WHERE seq = 3".to_owned(), "event 3 cannot be read"),
+        ("UPDATE event SET content = '{}' WHERE seq = 3".to_owned(), "event 3 is not what was written"),
+        ("UPDATE event SET crc = NULL WHERE seq = 3".to_owned(), "event 3 is not what was written"),
+        (format!("{WITHOUT}; UPDATE event SET content = '{{}}' WHERE seq = 3"), "event 3 cannot be read"),
         (
-            "UPDATE event SET content = replace(content, '{\"body\"', '{ \"body\"') WHERE seq = 5".to_owned(),
+            format!("{WITHOUT}; UPDATE event SET content = replace(content, '{{\"body\"', '{{ \"body\"') WHERE seq = 5"),
             "event 5 cannot be read, or is not in canonical form",
         ),
+        (format!("UPDATE superseded SET crc = NULL WHERE seq = ({loser})"), "is said to have lost"),
         (format!("DELETE FROM superseded WHERE seq = ({loser})"), "are versions of one, and both win"),
         (format!("UPDATE superseded SET by = seq WHERE seq = ({loser})"), "is said to have lost"),
         (format!("UPDATE superseded SET by = 9999 WHERE seq = ({loser})"), "is said to have lost"),
         (
-            "INSERT INTO superseded SELECT seq, 1 FROM event WHERE id = '19' AND seq NOT IN (SELECT seq FROM superseded)".to_owned(),
+            "INSERT INTO superseded SELECT seq, 1, NULL FROM event WHERE id = '19' AND seq NOT IN (SELECT seq FROM superseded)".to_owned(),
             "is said to have lost",
         ),
         ("UPDATE event SET id = 'another' WHERE seq = 1".to_owned(), "does not agree with the events"),
@@ -94,7 +100,7 @@ fn of_many_damages_some_are_named_and_all_counted() {
     fill(directory.path());
     database(directory.path()).execute("UPDATE event SET content = '{}'", []).unwrap();
     let report = report(directory.path());
-    assert!(damages(&report).contains(&"30 more events that cannot be read"), "{report:?}");
+    assert!(damages(&report).contains(&"30 more events that are damaged"), "{report:?}");
 }
 
 #[test]
@@ -108,4 +114,15 @@ fn a_damaged_page_is_found() {
     bytes[third + 4..third + 200].fill(0xa5);
     std::fs::write(&file, bytes).unwrap();
     assert_ne!(damages(&report(directory.path())), Vec::<&str>::new());
+}
+
+#[test]
+fn events_without_checksums_are_counted_and_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path());
+    database(directory.path()).execute_batch(WITHOUT).unwrap();
+    let report = report(directory.path());
+    assert_eq!(damages(&report), Vec::<&str>::new());
+    let note = report.findings.iter().find(|finding| finding.what.contains("checksums")).unwrap();
+    assert!(note.what.starts_with("7 events are of before there were checksums"), "{note:?}");
 }

@@ -69,9 +69,9 @@ fn content_can_be_asked_with_sql() {
 #[test]
 fn an_event_that_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    open(directory.path()).append(&seal(&[used("1", 0, "a"), used("2", 0, "a")]), &[], now()).unwrap();
-    database(directory.path()).execute("UPDATE event SET content = '{}' WHERE seq = 2", []).unwrap();
     let mut store = open(directory.path());
+    store.append(&seal(&[used("1", 0, "a"), used("2", 0, "a")]), &[], now()).unwrap();
+    database(directory.path()).execute("UPDATE event SET content = '{}' WHERE seq = 2", []).unwrap();
     let mut seen = 0;
     let error = store.replay(&mut |_| seen += 1).unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(message) if message.contains("event 2")), "{error}");

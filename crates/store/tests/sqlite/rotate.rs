@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use milepost_model::{Event, EventKey, Payload};
-use milepost_store::sqlite::{Rewriter, examine, rotate};
+use milepost_store::sqlite::{KeysInForce, Rewriter, examine, rotate};
 use milepost_store::{Store, StoreError};
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -25,6 +25,7 @@ fn with_actor(key: &str, mut event: Event, actor: u8) -> Event {
 
 fn rewriter(key: &'static str) -> Rewriter {
     Rewriter {
+        fingerprint: format!("k1 {key}"),
         pseudonym: Box::new(move |name| replace(key, name)),
         payload: Box::new(move |payload| {
             if let Payload::Json(text) = payload {
@@ -74,7 +75,7 @@ proptest! {
         let mut payload = "p-0123456789abcdef".to_owned();
         let refused = |payload: &str| vec![rejected("1", Some(Payload::Json(payload.to_owned()))); refusals];
         open(rotated.path()).append(&seal(&events), &refused(&payload), now()).unwrap();
-        rotate(rotated.path(), |keys| { assert_eq!(keys, 1); Ok(rewriter("k2")) }, &mut |_| ()).unwrap();
+        rotate(rotated.path(), |keys| { assert_eq!(keys.count, 1); Ok(rewriter("k2")) }, &mut |_| ()).unwrap();
 
         let chained: Vec<Event> = events
             .into_iter()
@@ -88,7 +89,8 @@ proptest! {
         prop_assert_eq!(rows(rotated.path()), rows(fresh.path()));
         let report = examine(rotated.path(), &mut |_, _| ()).unwrap();
         prop_assert!(report.findings.len() <= usize::from(refusals > 0), "{:?}", report.findings);
-        prop_assert_eq!(open(rotated.path()).person_keys().unwrap(), 2);
+        let keys = KeysInForce { count: 2, fingerprint: Some("k1 k2".to_owned()) };
+        prop_assert_eq!(open(rotated.path()).keys_in_force().unwrap(), keys);
     }
 }
 

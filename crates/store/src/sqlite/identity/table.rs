@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::run::{Registration, Run, RunWriter};
 use super::tail::Entry;
+use crate::sqlite::stored::{Stored, columns};
 use crate::StoreError;
 
 /// Events that a rebuilt run has at most: so many are sorted in memory.
@@ -56,13 +57,14 @@ pub(in crate::sqlite) fn keys(
     (first, last): (i64, i64),
     mut each: impl FnMut(Entry),
 ) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT seq, source, id FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq")?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ", columns!(), " FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq"
+    ))?;
     let mut rows = statement.query((first, last))?;
     while let Some(row) = rows.next()? {
-        let source = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        let id = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-        each((EventKey::of(source, id).0, row.get(0)?));
+        let stored = Stored::read(row)?;
+        let (source, id) = stored.texts()?;
+        each((EventKey::of(source, id).0, stored.seq));
     }
     Ok(())
 }
