@@ -350,7 +350,8 @@ mod tests {
             assert!(PersonKeys::next(directory.path(), &noted(&right)).is_err());
             assert_eq!(fs::read(&file).unwrap(), text);
             // Which of two is wrong is told.
-            let beside = PersonKeys::of_directory(directory.path(), Some(&right), &noted(&right)).unwrap_err();
+            let beside =
+                PersonKeys::of_directory(directory.path(), Some(&right), &noted(&right)).unwrap_err();
             assert!(matches!(&beside, KeyError::Changed { place } if *place == file), "{at}: {beside}");
         }
         right.keep_in(directory.path()).unwrap();

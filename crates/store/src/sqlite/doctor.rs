@@ -13,6 +13,8 @@
 //! - the winners against each other: no event has two;
 //! - the Model that a start would load with the checkpoint against that of the events.
 
+mod report;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ use super::identity::table;
 use super::stored::{self, Sound, Stored, columns, loser_crc};
 use super::{DATABASE, WAL, checkpoint, identity, quarantine, reader};
 use crate::StoreError;
+pub use report::{Finding, Report, Severity};
 
 /// Findings of a kind that are told one by one.
 const TOLD: usize = 10;
@@ -33,57 +36,6 @@ const STRIDE: u64 = 10_000;
 
 /// A WAL larger than this says that something keeps it from being written back.
 const LARGE_WAL: u64 = 256 << 20;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Note,
-    /// Numbers may be wrong, or Milepost may not start.
-    Damage,
-}
-
-impl Severity {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Damage => "damage",
-        }
-    }
-}
-
-/// Something that was noticed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is.
-    pub what: String,
-    /// What to do.
-    pub advice: String,
-}
-
-/// What is in a data directory, and what is wrong with it.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// Versions of events.
-    pub versions: u64,
-    /// Versions that did not win.
-    pub superseded: u64,
-    /// Refusals in the quarantine.
-    pub quarantined: u64,
-    /// Bytes of the database,
-    pub database_bytes: u64,
-    /// of its WAL,
-    pub wal_bytes: u64,
-    /// and of the runs.
-    pub identity_bytes: u64,
-    /// Files of runs.
-    pub runs: u64,
-    /// The worst first.
-    pub findings: Vec<Finding>,
-}
 
 const FROM_BACKUP: &str =
     "restore the last backup with `milepost restore`, and import again what came after it";
@@ -239,12 +191,12 @@ impl Examination {
     ) -> Result<Vec<(u64, u64)>, StoreError> {
         let mut sums = vec![(0, 0_u64); runs.len()];
         let mut winners: Vec<(u64, i64)> = Vec::new();
-        let mut statement = snapshot.prepare(
-            concat!(
-                "SELECT ", columns!(), ", superseded.seq IS NULL
+        let mut statement = snapshot.prepare(concat!(
+            "SELECT ",
+            columns!(),
+            ", superseded.seq IS NULL
                  FROM event LEFT JOIN superseded USING (seq) ORDER BY event.seq"
-            ),
-        )?;
+        ))?;
         let mut rows = statement.query([])?;
         let (mut read, mut run, mut unknown) = (0, 0, 0_u64);
         while let Some(row) = rows.next()? {

@@ -124,7 +124,9 @@ pub(super) fn replay_since(
     each: &mut dyn FnMut(&Event),
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(concat!(
-        "SELECT ", columns!(), ", seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq > ?1 ORDER BY seq"
+        "SELECT ",
+        columns!(),
+        ", seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq > ?1 ORDER BY seq"
     ))?;
     let (mut rows, mut last) = (statement.query([seq])?, seq);
     while let Some(row) = rows.next()? {
@@ -148,7 +150,9 @@ pub(super) fn replaced_since(
     each: &mut dyn FnMut(i64, &Event),
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(concat!(
-        "SELECT ", columns!(), ", superseded.seq FROM superseded
+        "SELECT ",
+        columns!(),
+        ", superseded.seq FROM superseded
          LEFT JOIN event ON event.seq = superseded.seq WHERE superseded.by > ?1 ORDER BY superseded.seq"
     ))?;
     let mut rows = statement.query([seq])?;
@@ -169,7 +173,9 @@ pub(super) fn winners_at(
     at: Timestamp,
 ) -> Result<Vec<EventId>, StoreError> {
     let mut statement = connection.prepare_cached(concat!(
-        "SELECT ", columns!(), ", seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
+        "SELECT ",
+        columns!(),
+        ", seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
     ))?;
     let mut found = Vec::new();
     for seq in seqs {

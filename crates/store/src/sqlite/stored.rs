@@ -58,7 +58,8 @@ impl<'a> Stored<'a> {
     pub(super) fn read_any(row: &'a Row<'_>) -> Result<(Self, Sound), StoreError> {
         let seq = row.get(0)?;
         let read = || -> Result<_, rusqlite::Error> {
-            let bytes = |column| -> Result<&'a [u8], rusqlite::Error> { Ok(row.get_ref(column)?.as_bytes()?) };
+            let bytes =
+                |column| -> Result<&'a [u8], rusqlite::Error> { Ok(row.get_ref(column)?.as_bytes()?) };
             let stored = Self {
                 seq,
                 received_at: row.get(1)?,

@@ -54,7 +54,9 @@ pub(super) struct Versions<'a>(CachedStatement<'a>);
 impl<'a> Versions<'a> {
     pub(super) fn new(connection: &'a Connection) -> Result<Self, StoreError> {
         Ok(Self(connection.prepare_cached(concat!(
-            "SELECT ", columns!(), ", revision = ?2 OR seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
+            "SELECT ",
+            columns!(),
+            ", revision = ?2 OR seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
         ))?))
     }
 

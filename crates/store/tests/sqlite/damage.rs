@@ -150,15 +150,18 @@ fn said_of(data: &Path, events: &[Event], seq: i64) -> Vec<(&'static str, Result
         named.next().map_or(Ok(()), |what| Err(StoreError::Corrupt(what)))
     };
     let file = data.join("backup");
-    let find = |reader: &mut dyn Reader| events.iter().try_for_each(|event| {
-        reader.find(event.id.key(), event.at()).map(drop)
-    });
+    let find = |reader: &mut dyn Reader| {
+        events.iter().try_for_each(|event| reader.find(event.id.key(), event.at()).map(drop))
+    };
     vec![
         ("doctor", examine(data, &mut |_, _| ()).and_then(damages)),
         ("backup", backup(data, &file, None, now(), &mut |_| ()).map(drop)),
         ("explanation", open_reader(data).and_then(|mut reader| find(&mut *reader))),
         ("start", open(data).and_then(|mut store| store.load(&mut |_, _| ()).map(drop))),
-        ("event sent again", open(data).and_then(|mut store| store.append(&seal(events), &[], now()).map(drop))),
+        (
+            "event sent again",
+            open(data).and_then(|mut store| store.append(&seal(events), &[], now()).map(drop)),
+        ),
     ]
 }
 
@@ -187,15 +190,24 @@ fn f31_a_changed_letter_of_an_event_is_noticed() {
             copy(sound.path(), directory.path());
             let database = rusqlite::Connection::open(directory.path().join("milepost.db")).unwrap();
             let column = change.split(' ').next().unwrap();
-            let sql = format!("SELECT {column} IS NOT ({}) FROM event WHERE seq = {seq}", &change[column.len() + 3..]);
-            assert!(database.query_row(&sql, [], |row| row.get::<_, bool>(0)).unwrap(), "{change}: nothing changes");
+            let sql = format!(
+                "SELECT {column} IS NOT ({}) FROM event WHERE seq = {seq}",
+                &change[column.len() + 3..]
+            );
+            assert!(
+                database.query_row(&sql, [], |row| row.get::<_, bool>(0)).unwrap(),
+                "{change}: nothing changes"
+            );
             database.execute_batch(&format!("UPDATE event SET {change} WHERE seq = {seq}")).unwrap();
             drop(database);
             for (reader, said) in said_of(directory.path(), &events, seq) {
                 match said {
                     Err(error) => {
                         error_is_clear(&error);
-                        assert!(error.to_string().contains(&format!("event {seq} ")), "{change}, {reader}: {error}");
+                        assert!(
+                            error.to_string().contains(&format!("event {seq} ")),
+                            "{change}, {reader}: {error}"
+                        );
                     }
                     Ok(()) => panic!("{change} of event {seq}: not noticed: {reader}"),
                 }
@@ -255,7 +267,9 @@ fn f31_a_changed_loser_is_noticed() {
         store.load(&mut |_, _| ()).unwrap();
         let database = rusqlite::Connection::open(directory.path().join("milepost.db")).unwrap();
         database
-            .execute_batch(&format!("UPDATE superseded SET {change} WHERE seq = (SELECT min(seq) FROM superseded)"))
+            .execute_batch(&format!(
+                "UPDATE superseded SET {change} WHERE seq = (SELECT min(seq) FROM superseded)"
+            ))
             .unwrap();
         drop(database);
         let loaded = store.load(&mut |_, _| ()).map(drop).unwrap_err();

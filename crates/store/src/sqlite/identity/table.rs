@@ -7,8 +7,8 @@ use rusqlite::Connection;
 
 use super::run::{Registration, Run, RunWriter};
 use super::tail::Entry;
-use crate::sqlite::stored::{Stored, columns};
 use crate::StoreError;
+use crate::sqlite::stored::{Stored, columns};
 
 /// Events that a rebuilt run has at most: so many are sorted in memory.
 pub(super) const REBUILT: i64 = 1 << 20;
@@ -58,7 +58,9 @@ pub(in crate::sqlite) fn keys(
     mut each: impl FnMut(Entry),
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(concat!(
-        "SELECT ", columns!(), " FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq"
+        "SELECT ",
+        columns!(),
+        " FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq"
     ))?;
     let mut rows = statement.query((first, last))?;
     while let Some(row) = rows.next()? {
