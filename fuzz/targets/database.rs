@@ -10,10 +10,11 @@ use milepost_fuzz::damage::damage;
 use milepost_fuzz::{in_scratch, installation, now};
 use milepost_model::{Event, EventKey, Sealed, Timestamp};
 use milepost_store::sqlite::{self, Options, Sqlite};
-use milepost_store::{Reader as _, Store as _, StoreError};
+use milepost_store::{Store as _, StoreError};
 
 /// Few, so that there are runs to lead to damaged rows.
-const OPTIONS: Options = Options { quarantine_rows: 10, identity_tail: 4 };
+const OPTIONS: Options =
+    Options { quarantine_rows: 10, quarantine_bytes: 1 << 20, quarantine_age: None, identity_tail: 4 };
 
 static DATABASE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     in_scratch(|scratch| {

@@ -40,13 +40,8 @@ fuzz_target!(|data: &[u8]| {
     damage(&mut bytes, orders);
     let Ok(model) = Model::decode(&sealed(&bytes)) else { return };
     for metric in metrics::registry() {
-        let _ = metrics::query(
-            &model,
-            &Config::default(),
-            *metric,
-            &Selector::default(),
-            AsOf::Instant(now()),
-        );
+        let _ =
+            metrics::query(&model, &Config::default(), *metric, &Selector::default(), AsOf::Instant(now()));
     }
     let again = Model::decode(&model.encode());
     assert_eq!(again.map(|model| model.fingerprint()), Ok(model.fingerprint()));
