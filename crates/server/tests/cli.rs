@@ -376,3 +376,45 @@ fn a_key_is_rotated_and_whoever_sends_again_is_known() {
     assert_eq!(served.status.code(), Some(2));
     assert!(err(&served).contains("stop it"), "{}", err(&served));
 }
+
+/// **F31**, of the key: one digit of it, and everybody would be somebody else.
+#[test]
+fn f31_with_another_key_nothing_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let [data, key, backup] = ["data", "data/person.key", "backup"].map(|name| directory.path().join(name));
+    assert_eq!(import(&data, GOOD).status.code(), Some(0));
+    let right = std::fs::read_to_string(&key).unwrap();
+    let wrong = right.replacen(&right[9..10], if &right[9..10] == "0" { "1" } else { "0" }, 1);
+    std::fs::write(&key, &wrong).unwrap();
+    let [data, backup] = [&data, &backup].map(|path| path.to_str().unwrap());
+    for arguments in [
+        &["import", "--data", data, "-"][..],
+        &["backup", "--data", data, "--to", backup],
+        &["doctor", "--data", data],
+        &["key", "rotate", "--data", data],
+    ] {
+        let output = milepost(arguments, "");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = format!("{}{}", out(&output), err(&output));
+        assert!(said.contains("person.key") && said.contains("put"), "{arguments:?}: {said}");
+        assert!(
+            said.contains("not the key that the pseudonyms in the data directory are made with"),
+            "{said}"
+        );
+    }
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), wrong);
+    assert!(!Path::new(backup).exists());
+    // Nor is another one made where it is gone.
+    std::fs::remove_file(&key).unwrap();
+    let without = milepost(&["import", "--data", data, "-"], GOOD);
+    assert_eq!(without.status.code(), Some(1));
+    assert!(err(&without).contains("0 of the 1 keys are there"), "{}", err(&without));
+    assert!(!key.exists());
+    // One that is configured is held to the same.
+    let configured =
+        milepost_in(&[("MILEPOST_PRIVACY__KEY", wrong.trim())], &["import", "--data", data, "-"], GOOD);
+    assert_eq!(configured.status.code(), Some(1));
+    assert!(err(&configured).contains("privacy.key: not the key"), "{}", err(&configured));
+    std::fs::write(&key, right).unwrap();
+    assert!(out(&import(Path::new(data), GOOD)).contains(r#""duplicate":1"#));
+}

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use milepost_model::event::hex;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
@@ -31,7 +32,7 @@ fn fingerprint<'a>(keys: impl Iterator<Item = &'a str>) -> String {
         hash.update(b"\n");
         hash.update(key.to_ascii_lowercase());
     }
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 /// Which keys of persons are in force in a data directory.

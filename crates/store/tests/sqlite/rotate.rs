@@ -110,3 +110,19 @@ fn who_adds_a_table_has_to_say_what_becomes_of_it() {
     assert_eq!(rows(directory.path()), before);
     assert!(!directory.path().join("milepost.db.new").exists());
 }
+
+/// Going on with another key on purpose is a statement in docs/security.md.
+#[test]
+fn the_keys_in_force_can_be_forgotten_on_purpose() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    rotate(directory.path(), |_| Ok(rewriter("k2")), &mut |_| ()).unwrap();
+    let documented = include_str!("../../../../docs/security.md").split('"');
+    let statement = documented.into_iter().find(|text| text.starts_with("UPDATE person_key ")).unwrap();
+    Connection::open(directory.path().join("milepost.db")).unwrap().execute_batch(statement).unwrap();
+    let forgotten = KeysInForce { count: 1, fingerprint: None };
+    assert_eq!(open(directory.path()).keys_in_force().unwrap(), forgotten);
+    let mut store = open(directory.path());
+    store.note_key_fingerprint("another").unwrap();
+    assert_eq!(store.keys_in_force().unwrap().fingerprint.as_deref(), Some("another"));
+}

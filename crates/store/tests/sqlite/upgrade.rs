@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{now, open, seal, used, winners};
 use milepost_model::Event;
-use milepost_store::sqlite::open_reader;
+use milepost_store::sqlite::{Severity, examine, open_reader};
 use milepost_store::{Appended, Effect, Store};
 use proptest::prelude::*;
 use rusqlite::{Connection, params};
@@ -81,4 +81,25 @@ proptest! {
         let again = store.append(&seal(&events), &[], now()).unwrap();
         prop_assert!(again.iter().all(|appended| *appended == Appended::Duplicate));
     }
+}
+
+/// Events of before there were checksums are read, losers included, and the doctor says how many they are; what comes
+/// after them has one.
+#[test]
+fn old_events_have_no_checksum_and_new_ones_do() {
+    let [fresh, old] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let events: Vec<_> = (0..6).map(|n| used(&(n / 2).to_string(), n, "a")).collect();
+    let appended = open(fresh.path()).append(&seal(&events), &[], now()).unwrap();
+    format_1(old.path(), &events, &appended);
+    open(old.path()).append(&seal(&[used("new", 0, "a")]), &[], now()).unwrap();
+    let database = Connection::open(old.path().join("milepost.db")).unwrap();
+    let without = "SELECT count(*) FROM event WHERE crc IS NULL AND seq < 7";
+    assert_eq!(database.query_row(without, [], |row| row.get::<_, i64>(0)).unwrap(), 6);
+    let report = examine(old.path(), &mut |_, _| ()).unwrap();
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(report.findings[0].severity, Severity::Note);
+    assert!(report.findings[0].what.starts_with("6 events are of before"), "{report:?}");
+    database.execute_batch("UPDATE event SET crc = NULL WHERE seq = 7").unwrap();
+    let error = open_reader(old.path()).unwrap().replay(&mut |_| ()).unwrap_err().to_string();
+    assert!(error.starts_with("event 7 in milepost.db is not what was written"), "{error}");
 }
