@@ -249,15 +249,13 @@ fn spoil_runs(installation: &Installation) {
     let registered = database
         .query_row("SELECT min(number) FROM identity_run", [], |row| row.get::<_, Option<i64>>(0))
         .expect("there is the table");
-    match registered {
+    if let Some(number) = registered {
         // An ended start may have taken it already.
-        Some(number) => drop(std::fs::remove_file(runs.join(format!("{number:08}.run")))),
+        drop(std::fs::remove_file(runs.join(format!("{number:08}.run"))));
+    } else {
         // An ended start made do without the only one: then another was lost.
-        None => {
-            let lost =
-                "INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (99998, 1, 1, 0)";
-            database.execute(lost, []).expect("it can be registered");
-        }
+        let lost = "INSERT INTO identity_run (number, first_seq, last_seq, checksum) VALUES (99998, 1, 1, 0)";
+        database.execute(lost, []).expect("it can be registered");
     }
 }
 
