@@ -17,9 +17,9 @@
 //!   module `retention`), and the loser of each comparison is noted in `superseded`, with the winner. So of the versions of
 //!   an event exactly one is not in there.
 //! - **No number is made of a damaged row.** Every row has a checksum, compared wherever it is read: the module `stored`.
-//! - **Digests are not stored**, but of contents that were dropped. They are needed only where an id and revision came before with another content, where
-//!   hashing the row that has to be read anyway costs about a microsecond; stored, they would make every row 32 bytes longer
-//!   and could contradict it.
+//! - **Digests are not stored**, but of contents that were dropped. They are needed only where an id and revision came before
+//!   with another content, where hashing the row that has to be read anyway costs about a microsecond; stored, they would
+//!   make every row 32 bytes longer and could contradict it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
