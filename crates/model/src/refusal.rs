@@ -29,11 +29,13 @@ pub enum Reason {
     Forbidden,
     /// It mentions a new name, and there are as many as are kept.
     TooManyNames,
+    /// It would change what happened before the horizon of retention, and that is frozen.
+    BeforeHorizon,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::UnknownType,
         Self::Missing,
@@ -44,6 +46,7 @@ impl Reason {
         Self::Future,
         Self::Forbidden,
         Self::TooManyNames,
+        Self::BeforeHorizon,
     ];
 
     /// Its name on the wire.
@@ -59,6 +62,7 @@ impl Reason {
             Self::Future => "future",
             Self::Forbidden => "forbidden",
             Self::TooManyNames => "too_many_names",
+            Self::BeforeHorizon => "before_horizon",
         }
     }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use milepost_model::model::{BlockHeader, Decoder, Encoder, HEADER};
+use milepost_model::model::{Decoder, Encoder, FORM};
 use milepost_model::{Event, EventId, Model};
 use proptest::prelude::*;
 use support::{Truth, everything, history};
@@ -108,18 +108,7 @@ proptest! {
         let mut models = vec![Model::new(); parts];
         truth.0.values().enumerate().for_each(|(number, event)| models[number % parts].insert(event));
         let mut decoder = Decoder::default();
-        for model in &models {
-            let mut blocks = Vec::new();
-            let mut encoder = Encoder::new(model);
-            while let Some(block) = encoder.block(model) {
-                let (header, _) = block.split_first_chunk::<HEADER>().unwrap();
-                blocks.push((BlockHeader::read(header).unwrap(), block));
-            }
-            blocks.sort_by_key(|(header, _)| !header.is_names());
-            for (header, block) in blocks {
-                decoder.block(header, &block[HEADER..]).unwrap();
-            }
-        }
+        models.iter().try_for_each(|model| decoder.encoding(&model.encode())).unwrap();
         let sum = decoder.derive().finish().unwrap();
         prop_assert_eq!(everything(&sum), everything(&truth.model()));
         prop_assert_eq!(sum.events(), truth.0.len());
@@ -144,5 +133,30 @@ proptest! {
     #[test]
     fn noise_is_an_error(noise in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(Model::decode(&noise).is_err());
+    }
+}
+
+/// Events of every type, in the form they are stored in.
+fn written_down() -> Vec<Event> {
+    let event = |(number, line): (usize, &str)| {
+        let id = EventId { source: format!("/source/{}", number % 2), id: number.to_string() };
+        Event { id, revision: 0, content: serde_json::from_str(line).unwrap() }
+    };
+    include_str!("encoded/events.jsonl").lines().enumerate().map(event).collect()
+}
+
+/// Data directories hold encodings that nothing else is left of.
+#[test]
+fn what_was_written_once_is_read_for_ever() {
+    let expected = Truth::of(&written_down()).model();
+    let path = |form: u32| format!("{}/tests/encoded/form-{form}.model", env!("CARGO_MANIFEST_DIR"));
+    // MILEPOST_WRITE=1 writes the file of a new form; those of older ones stay.
+    if std::env::var_os("MILEPOST_WRITE").is_some() {
+        std::fs::write(path(FORM), expected.encode()).unwrap();
+    }
+    for form in 1..=FORM {
+        let decoded = Model::decode(&std::fs::read(path(form)).unwrap()).unwrap();
+        assert_eq!(everything(&decoded), everything(&expected));
+        assert_eq!(decoded.fingerprint(), expected.fingerprint());
     }
 }

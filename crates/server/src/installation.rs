@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use milepost_ingest::Intake;
-use milepost_store::sqlite::{Checkpoints, Options, Sqlite};
+use milepost_store::sqlite::{Checkpoints, Options, Sqlite, Sweeper};
 use milepost_store::{Loaded, Store, StoreError};
+use parking_lot::Mutex;
 
 use crate::checkpointer::{Checkpointer, Pace};
 use crate::config::{KeyError, PersonKeys, Settings};
@@ -12,6 +13,7 @@ use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use crate::keeper::Keeper;
 use crate::quarantine::Quarantine;
+use crate::retention::Retainer;
 
 /// Read events between two lines of the log.
 const READ_LOG: u64 = 1_000_000;
@@ -37,6 +39,7 @@ pub struct Writing {
     /// Milepost's own numbers.
     pub health: Arc<Health>,
     keeper: Arc<Keeper>,
+    retainer: Mutex<Option<Retainer>>,
 }
 
 impl Writing {
@@ -87,7 +90,7 @@ impl Writing {
             Arc::clone(&keeper) as _,
             Arc::clone(&health.events),
         );
-        Ok(Self { intake, health, keeper })
+        Ok(Self { intake, health, keeper, retainer: Mutex::new(None) })
     }
 
     /// The quarantine, to be tried again.
@@ -95,8 +98,22 @@ impl Writing {
         Quarantine::new(Arc::clone(&self.intake), Arc::clone(&self.keeper), Arc::clone(engine))
     }
 
+    /// Drops from now on what is older than is to be kept, if that is configured.
+    pub fn retain(&self, settings: &Settings) -> Result<(), OpenError> {
+        if let Some(days) = settings.retention.days {
+            let sweeper = Sweeper::open(&settings.data)?;
+            let retainer = Retainer::start(Arc::clone(&self.keeper), sweeper, days, system_clock);
+            *self.retainer.lock() = Some(retainer.map_err(OpenError::Thread)?);
+        }
+        Ok(())
+    }
+
     /// Takes no more, keeps and answers all that was taken, and gives up the data directory. Blocks.
     pub fn close(&self) {
+        let retainer = self.retainer.lock().take();
+        if let Some(retainer) = retainer {
+            retainer.finish();
+        }
         self.keeper.close();
     }
 }

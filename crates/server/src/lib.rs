@@ -14,6 +14,7 @@ pub mod quarantine;
 pub mod query;
 pub mod reference;
 pub mod remote;
+pub mod retention;
 pub mod rotation;
 pub mod serve;
 pub mod shutdown;

@@ -100,7 +100,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let deadline = Duration::from_secs(settings.limits.shutdown.seconds());
     let (limits, series) = (settings.limits.connections(), settings.limits.series);
 
-    let opened = tokio::task::spawn_blocking(move || Writing::open_with_model(&settings));
+    let opened = tokio::task::spawn_blocking(move || {
+        let (writing, engine) = Writing::open_with_model(&settings)?;
+        writing.retain(&settings)?;
+        Ok::<_, OpenError>((writing, engine))
+    });
     let (writing, engine) = opened.await.map_err(|_| StartError::Interrupted)??;
     let (health, intake) = (Arc::clone(&writing.health), Arc::clone(&writing.intake));
     let quarantine = quarantine::http::router(writing.quarantine(&engine));

@@ -5,6 +5,8 @@
 //! 1. What [`Store::append`] has returned is durable, in order, and identity is exact over all time: an id counts as
 //!    seen only once its transaction has committed.
 //! 2. Every version of an event is kept; the largest wins. [`Store::replay`] gives exactly the winners.
+//! 3. Retention, where it was ever on, drops contents of old versions and nothing else: [`Store::load`] gives the Model of all
+//!    winners all the same.
 
 use milepost_model::{Event, EventId, EventKey, Model, Refusal, Rejected, Sealed, Timestamp};
 
@@ -87,7 +89,18 @@ pub trait Store: Send {
         rehearsal: bool,
     ) -> Result<Vec<Appended>, StoreError>;
 
-    /// Calls `each` with every winner, retractions included, in the order kept.
+    /// Which of these events would change what retention has frozen, and may not be given to [`Store::append`] or
+    /// [`Store::retry`]: a reason or none for each, or none at all. Those that are kept already are no change.
+    fn refusals(&mut self, _events: &[Sealed]) -> Result<Vec<Option<Refusal>>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Does a step of retention, durably.
+    fn retain(&mut self, _step: &Retention) -> Result<(), StoreError> {
+        Err(StoreError::Io("this store keeps everything: turn retention off".to_owned()))
+    }
+
+    /// Calls `each` with every winner that has its content, retractions included, in the order kept.
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError>;
 
     /// The Model of every winner. `progress` is told how many events of how many were read for it.
@@ -116,6 +129,28 @@ fn replayed(
     Ok(Loaded { model, read, ..Loaded::default() })
 }
 
+/// A step of retention, of which [`sqlite::Sweeper`] finds those between the first and the last.
+#[derive(Debug)]
+pub enum Retention {
+    /// From now on nothing dated before this may change. A horizon never goes back.
+    Advance(Timestamp),
+    /// Contents of versions dated before it are dropped.
+    Drop(sqlite::Dropping),
+    /// There are no others, if this is still the horizon.
+    Finish(Timestamp),
+}
+
+/// How far retention has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// What happened before it is frozen.
+    pub at: Timestamp,
+    /// Whether all contents dated before it are dropped.
+    pub finished: bool,
+    /// Versions whose contents were dropped.
+    pub dropped: u64,
+}
+
 /// Refused events that were tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retried {
@@ -140,7 +175,8 @@ pub struct Quarantined {
 
 /// Reads what is committed.
 pub trait Reader: Send {
-    /// Winners with this key that happened at this instant: one, but for colliding keys.
+    /// Winners with this key that happened at this instant: one, but for colliding keys, and for those whose contents
+    /// retention has dropped.
     fn find(&mut self, key: EventKey, at: Timestamp) -> Result<Vec<EventId>, StoreError>;
 
     /// Calls `each` with every winner; see [`Store::replay`].
@@ -156,6 +192,11 @@ pub trait Reader: Send {
 
     /// The oldest refusals with a number above `after`, oldest first, at most `limit`.
     fn refusals(&mut self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// How far retention has come; none if it was never on.
+    fn horizon(&mut self) -> Result<Option<Horizon>, StoreError> {
+        Ok(None)
+    }
 
     /// How many events (versions) and refusals are kept.
     fn sizes(&mut self) -> Result<Sizes, StoreError>;

@@ -89,6 +89,13 @@ impl Decoder {
         self
     }
 
+    /// Takes a whole encoding in.
+    pub fn encoding(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let (names, facts): (Vec<_>, Vec<_>) =
+            blocks(bytes)?.into_iter().partition(|(header, _)| header.is_names());
+        names.into_iter().chain(facts).try_for_each(|(header, payload)| self.block(header, payload))
+    }
+
     /// Takes the next block in.
     pub fn block(&mut self, header: BlockHeader, payload: &[u8]) -> Result<(), DecodeError> {
         if !self.wants(header) {
@@ -303,22 +310,23 @@ fn ending(byte: u8) -> Option<Option<Ending>> {
 impl Model {
     /// Decodes one encoding; see [`Model::encode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut blocks = Vec::new();
-        let mut rest = bytes;
-        while let Some((header, behind)) = rest.split_first_chunk() {
-            let header = BlockHeader::read(header)?;
-            let (payload, behind) = behind.split_at_checked(header.length()).ok_or(DecodeError::Damaged)?;
-            blocks.push((header, payload));
-            rest = behind;
-        }
-        let ends = blocks.iter().filter(|(header, _)| header.is_end()).count();
-        let ended = ends == 1 && blocks.last().is_some_and(|(header, _)| header.is_end());
-        if !ended || !rest.is_empty() {
-            return Err(DecodeError::Damaged);
-        }
         let mut decoder = Decoder::default();
-        let (names, facts): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|(header, _)| header.is_names());
-        names.into_iter().chain(facts).try_for_each(|(header, payload)| decoder.block(header, payload))?;
+        decoder.encoding(bytes)?;
         decoder.derive().finish()
     }
+}
+
+/// Takes an encoding apart into its blocks.
+fn blocks(bytes: &[u8]) -> Result<Vec<(BlockHeader, &[u8])>, DecodeError> {
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while let Some((header, behind)) = rest.split_first_chunk() {
+        let header = BlockHeader::read(header)?;
+        let (payload, behind) = behind.split_at_checked(header.length()).ok_or(DecodeError::Damaged)?;
+        blocks.push((header, payload));
+        rest = behind;
+    }
+    let ends = blocks.iter().filter(|(header, _)| header.is_end()).count();
+    let ended = ends == 1 && blocks.last().is_some_and(|(header, _)| header.is_end());
+    if ended && rest.is_empty() { Ok(blocks) } else { Err(DecodeError::Damaged) }
 }

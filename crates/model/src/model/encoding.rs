@@ -24,6 +24,10 @@ use super::place::{Ids, Place};
 use super::sorted::Sorted;
 use crate::event::Outcome;
 
+/// The form of what is encoded. Data directories keep encodings of events whose contents are gone, so what one version has
+/// written every later one must read: a change of the form is another number here, and both are decoded.
+pub const FORM: u32 = 1;
+
 /// A block takes no further fact once it has so many bytes: a few milliseconds of work.
 const BLOCK: usize = 1 << 20;
 

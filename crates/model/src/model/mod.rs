@@ -29,7 +29,7 @@ pub mod work;
 
 pub use decoding::{Decoder, Part};
 pub use encoded::{BlockHeader, DecodeError, HEADER};
-pub use encoding::Encoder;
+pub use encoding::{Encoder, FORM};
 
 use crate::event::{Body, Deploy, Event, EventKey, Outcome};
 use crate::time::Timestamp;

@@ -46,6 +46,14 @@ pub struct Unit {
     pub part: &'static str,
     pub events: Vec<EventRef>,
     pub event_count: usize,
+    /// Of the events, those that retention has dropped.
+    #[serde(skip_serializing_if = "is_none")]
+    pub dropped_event_count: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// An event.
@@ -102,14 +110,17 @@ fn page_size(asked: u32) -> Result<usize, AskError> {
     }
 }
 
-/// Names the events of a unit. One that a newer version has replaced since the Model was read is left out.
+/// Names the events of a unit. One that a newer version has replaced since the Model was read is left out, and so is what
+/// retention has dropped, or is about to.
 fn resolve(engine: &Engine, unit: milepost_model::answer::ExplainedUnit) -> Result<Unit, AskError> {
     let mut events = Vec::new();
+    let failed = |error: StoreError| AskError::Failed(error.to_string());
     let mut reader = engine.reader.lock();
-    for (occurred_at, key) in unit.events.iter().take(MAX_EVENTS) {
-        let found = reader
-            .find(*key, *occurred_at)
-            .map_err(|error: StoreError| AskError::Failed(error.to_string()))?;
+    let horizon = reader.horizon().map_err(failed)?.map_or(Timestamp::MIN, |horizon| horizon.at);
+    // They are in the order of time.
+    let dropped = unit.events.partition_point(|(at, _)| *at < horizon);
+    for (occurred_at, key) in unit.events[dropped..].iter().take(MAX_EVENTS) {
+        let found = reader.find(*key, *occurred_at).map_err(failed)?;
         events.extend(found.into_iter().map(|id| EventRef {
             source: id.source,
             id: id.id,
@@ -123,5 +134,6 @@ fn resolve(engine: &Engine, unit: milepost_model::answer::ExplainedUnit) -> Resu
         part: unit.part.as_str(),
         events,
         event_count: unit.events.len(),
+        dropped_event_count: dropped,
     })
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
+use milepost_store::Horizon;
 use milepost_store::sqlite::{self, Finding, KeysInForce, Report, Severity};
 use serde_json::json;
 
@@ -97,6 +98,11 @@ pub(super) fn text(report: &Report) -> String {
         HumanBytes(report.wal_bytes),
         HumanBytes(report.identity_bytes),
     );
+    if let Some(Horizon { at, dropped, finished }) = report.horizon {
+        let more = if finished { "" } else { ", and more are to be" };
+        text.truncate(text.trim_end().len());
+        text.push_str(&format!("\nretention   {dropped} events before {at} are dropped{more}\n\n"));
+    }
     for Finding { severity, what, advice } in &report.findings {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}: {what}\n  -> {advice}", severity.as_str());
@@ -115,7 +121,7 @@ fn as_json(report: &Report) -> String {
             json!({"severity": severity.as_str(), "what": what, "advice": advice})
         })
         .collect();
-    let value = json!({
+    let mut value = json!({
         "events": report.versions,
         "superseded": report.superseded,
         "quarantined": report.quarantined,
@@ -125,5 +131,9 @@ fn as_json(report: &Report) -> String {
         "identity_files": report.runs,
         "findings": findings,
     });
+    if let Some(horizon) = report.horizon {
+        value["horizon"] = json!(horizon.at.to_string());
+        value["dropped_events"] = json!(horizon.dropped);
+    }
     format!("{value}\n")
 }

@@ -53,6 +53,9 @@ pub(super) struct ShownUnit {
     pub(super) part: String,
     pub(super) events: Vec<ShownEvent>,
     pub(super) event_count: u64,
+    /// Those of them that retention has dropped.
+    #[serde(default)]
+    pub(super) dropped_event_count: u64,
 }
 
 /// An event behind a unit.

@@ -127,15 +127,17 @@ pub(super) fn units(explanation: &ShownExplanation) -> String {
     let mut columns: Vec<Column> = labels.iter().map(|label| Column::text(*label)).collect();
     columns.extend(["unit", "is", "counts as"].map(Column::text));
     columns.push(Column::number("events"));
+    let any_dropped = explanation.units.iter().any(|unit| unit.dropped_event_count > 0);
+    if any_dropped {
+        columns.push(Column::number("dropped"));
+    }
     columns.extend(["first event", "at"].map(Column::text));
     let rows = explanation.units.iter().map(|unit| {
         let mut row = label_cells(&labels, &unit.labels);
         let first = unit.events.first();
+        row.extend([unit.unit.clone(), unit.class.clone(), unit.part.clone(), unit.event_count.to_string()]);
+        row.extend(any_dropped.then(|| unit.dropped_event_count.to_string()));
         row.extend([
-            unit.unit.clone(),
-            unit.class.clone(),
-            unit.part.clone(),
-            unit.event_count.to_string(),
             or_none(first.map(|event| format!("{} {}", event.source, event.id))),
             or_none(first.map(|event| event.occurred_at.clone())),
         ]);

@@ -39,6 +39,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// How persons are made pseudonyms.
     pub privacy: Privacy,
+    /// How long contents of events are kept.
+    pub retention: RetentionSettings,
     /// Tokens.
     pub auth: AuthSettings,
     /// TLS.
@@ -130,6 +132,14 @@ pub struct Privacy {
     pub key: Option<PersonKeys>,
 }
 
+/// How long contents of events are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionSettings {
+    /// Whole days before the present one, in UTC. Absent: for ever.
+    pub days: Option<u32>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let Config { capabilities, production, min_group, timeout, windows } = Config::default();
@@ -138,6 +148,7 @@ impl Default for Settings {
             data: "milepost-data".into(),
             limits: LimitSettings::default(),
             privacy: Privacy::default(),
+            retention: RetentionSettings::default(),
             auth: AuthSettings::default(),
             tls: TlsSettings::default(),
             metrics: MetricsSettings::default(),

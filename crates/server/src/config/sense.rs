@@ -61,6 +61,11 @@ pub(super) fn senseless(settings: &Settings) -> Vec<Senseless> {
         all.push(Senseless::new(&["data"], "empty: name a directory"));
     }
     limits(&settings.limits, &mut all);
+    if settings.retention.days == Some(0) {
+        let message =
+            "0 would drop all that is from before today: write at least 1, or nothing to keep everything";
+        all.push(Senseless::at("retention.days", message));
+    }
     production(&settings.production, &mut all);
     let at_once = "0s would take every interaction for abandoned: write at least 1s";
     if settings.timeout.seconds() == 0 {

@@ -70,6 +70,16 @@ fn every_mistake_is_told_with_its_place_and_key() {
 }
 
 #[test]
+fn retention_is_off_until_it_is_said_otherwise() {
+    assert_eq!(Settings::default().retention.days, None);
+    let (settings, _) = settings("[retention]\ndays = 400", &[], Flags::default()).unwrap();
+    assert_eq!(settings.retention.days, Some(400));
+    assert_eq!(settings.metrics(), Config::default());
+    let error = self::settings("[retention]\ndays = 0", &[], Flags::default()).unwrap_err();
+    assert!(error.contains("retention.days: 0 would drop all that is from before today"), "{error}");
+}
+
+#[test]
 fn values_that_make_no_sense_are_told() {
     let error =
         settings("[windows]\nnps = '36h'\n[limits]\nqueue_events = 0", &[], Flags::default()).unwrap_err();

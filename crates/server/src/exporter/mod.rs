@@ -55,8 +55,12 @@ async fn metrics(State(exported): State<Exported>, headers: HeaderMap) -> Result
         };
         let Business { mut families, folded } = business;
         // A store that cannot be asked is told of by the commits that fail; the rest of the scrape still counts.
-        let sizes = engine.reader.lock().sizes().ok();
+        let (sizes, horizon) = {
+            let mut reader = engine.reader.lock();
+            (reader.sizes().ok(), reader.horizon().ok().flatten())
+        };
         families.extend(own::own(&health, &engine.digest, events, sizes));
+        families.extend(own::retention(horizon));
         families.extend(process::process(health.started_at));
         families.extend(own::exported(&families, folded, series));
         Ok(exposition::write(&families, dialect))

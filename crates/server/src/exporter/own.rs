@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use milepost_model::refusal::Reason;
 use milepost_model::{Door, Timestamp};
-use milepost_store::Sizes;
+use milepost_store::{Horizon, Sizes};
 
 use super::exposition::{Family, Number};
 use crate::health::Health;
@@ -132,6 +132,21 @@ fn kept(sizes: Sizes) -> Vec<Family> {
         ),
         gauge("milepost_store_size_bytes", "Size of the store on disk.", sizes.bytes),
     ]
+}
+
+/// How far retention has come, if it was ever on.
+pub(super) fn retention(horizon: Option<Horizon>) -> Vec<Family> {
+    let dropped = counter(
+        "milepost_retention_dropped_events",
+        "Versions of events ever whose contents retention has dropped.",
+        horizon.map_or(0, |horizon| horizon.dropped),
+    );
+    let help = "Retention has frozen what happened before this Unix time.";
+    let at = horizon.map(|horizon| {
+        Family::gauge("milepost_retention_horizon_timestamp_seconds", help)
+            .with(Vec::new(), Number::Real(unix(horizon.at)))
+    });
+    std::iter::once(dropped).chain(at).collect()
 }
 
 fn identity(config_digest: &str) -> Vec<Family> {

@@ -15,6 +15,8 @@
 
 mod commit;
 mod names;
+mod refusals;
+mod retain;
 mod retry;
 
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use milepost_ingest::{Accept, HandedBack, Kept, Submission};
-use milepost_model::{Event, Sealed};
+use milepost_model::{Event, Refusal, Sealed};
 use milepost_store::failpoint::reach;
 use milepost_store::{Appended, Effect, Store, StoreError};
 use parking_lot::Mutex;
@@ -36,6 +38,8 @@ use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use commit::Commit;
 pub use names::NameLimits;
+use retain::Retain;
+pub use retain::RetainError;
 use retry::Retry;
 
 /// How much may wait, and how much goes into one commit.
@@ -78,6 +82,7 @@ struct Pending {
 enum Work {
     Keep(Pending),
     Retry(Retry),
+    Retain(Retain),
 }
 
 /// The way to the writer.
@@ -185,11 +190,12 @@ impl Writer {
         while let Some(work) = held.take().or_else(|| queue.blocking_recv()) {
             match work {
                 Work::Retry(retry) => self.retry(retry),
+                Work::Retain(retain) => self.retain(retain),
                 Work::Keep(first) => {
                     let next = || match queue.try_recv().ok()? {
                         Work::Keep(pending) => Some(pending),
-                        retry @ Work::Retry(_) => {
-                            held = Some(retry);
+                        other => {
+                            held = Some(other);
                             None
                         }
                     };
@@ -206,12 +212,14 @@ impl Writer {
 
     /// Commits, applies, answers.
     fn keep(&mut self, mut commit: Commit) {
-        if let Some(engine) = &self.engine {
-            let events = commit.events.iter().map(|sealed| &sealed.event);
-            let refusals = names::refusals(&engine.model.read(), self.limits.names, events);
-            commit.refuse(refusals);
-        }
         let size = commit.size();
+        match self.refusals(&commit.events) {
+            Ok(refusals) => commit.refuse(refusals),
+            Err(error) => {
+                self.health.queue_events.fetch_sub(size as u64, Relaxed);
+                return commit.hand_back(&self.failed(&error, size));
+            }
+        }
         let started = Instant::now();
         reach("keeper.taken");
         let result = self.store.append(&commit.events, &commit.rejected, system_clock());
@@ -228,6 +236,11 @@ impl Writer {
             }
             Err(error) => commit.hand_back(&self.failed(&error, size)),
         }
+    }
+
+    /// For each event why it is not kept, if it is not.
+    fn refusals(&mut self, events: &[Sealed]) -> Result<Vec<Option<Refusal>>, StoreError> {
+        refusals::refusals(&mut *self.store, self.engine.as_deref(), self.limits.names, events)
     }
 
     /// Notes a commit of so many events that failed. What to tell their senders.

@@ -4,7 +4,7 @@
 //! name for each event would have both without end. What comes first gets in; retirements give nothing back, as the
 //! past of what is retired is still asked about.
 //!
-//! Held where the one writer commits, so that no two requests can take the last place both.
+//! Held where the one writer commits (see [`super::refusals`]), so that no two requests can take the last place both.
 
 use milepost_model::model::names::{Names, Symbol};
 use milepost_model::{Body, Event, Model, Reason, Refusal};

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use milepost_ingest::{HandedBack, Kept};
 use milepost_model::Refusal;
-use milepost_store::{Appended, Retried};
+use milepost_store::{Appended, Retried, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::commit::told;
-use super::{Keeper, Work, Writer, names};
+use super::{Keeper, Work, Writer};
 use crate::engine::system_clock;
 
 /// On its way to the writer.
@@ -35,10 +35,12 @@ impl Writer {
     pub(super) fn retry(&mut self, retry: Retry) {
         let Retry { mut retried, rehearsal, answer, _room } = retry;
         let size = retried.events.len() + retried.refused.len();
-        let refusals = self.beyond_names(&mut retried);
-        let result = self.store.retry(&retried, system_clock(), rehearsal);
+        let result = self.still_refused(&mut retried).and_then(|refusals| {
+            let appended = self.store.retry(&retried, system_clock(), rehearsal)?;
+            Ok((refusals, appended))
+        });
         self.health.queue_events.fetch_sub(size as u64, Relaxed);
-        let kept = result.map_err(|error| self.failed(&error, size)).map(|appended| {
+        let kept = result.map_err(|error| self.failed(&error, size)).map(|(refusals, appended)| {
             if !rehearsal {
                 self.health.committed(system_clock());
                 self.apply(&retried.events, &appended);
@@ -50,14 +52,11 @@ impl Writer {
         let _ = answer.send(kept);
     }
 
-    /// Moves the events to the refused ones whose names are too many. Of every event that came why, if it was.
-    fn beyond_names(&self, retried: &mut Retried) -> Vec<Option<Refusal>> {
-        let none = vec![None; retried.events.len()];
-        let Some(engine) = &self.engine else { return none };
-        let events = retried.events.iter().map(|sealed| &sealed.event);
-        let refusals = names::refusals(&engine.model.read(), self.limits.names, events);
+    /// Moves the events to the refused ones that are not to be kept. Of every event that came why, if it is not.
+    fn still_refused(&mut self, retried: &mut Retried) -> Result<Vec<Option<Refusal>>, StoreError> {
+        let refusals = self.refusals(&retried.events)?;
         if refusals.iter().all(Option::is_none) {
-            return none;
+            return Ok(vec![None; retried.events.len()]);
         }
         let numbers = std::mem::take(&mut retried.numbers);
         let events = std::mem::take(&mut retried.events);
@@ -69,7 +68,7 @@ impl Writer {
                 retried.numbers.push(number);
             }
         }
-        refusals
+        Ok(refusals)
     }
 
     fn count(&self, appended: &[Appended], refused: usize) {

@@ -133,6 +133,7 @@ fn unit(unit: Unit) -> pb::ExplainedUnit {
         part: unit.part.to_owned(),
         events: unit.events.into_iter().map(event).collect(),
         event_count: unit.event_count as u64,
+        dropped_event_count: unit.dropped_event_count as u64,
     }
 }
 

@@ -35,6 +35,13 @@ const TABLES: [&str; 3] = [
     "SELECT * FROM quarantine ORDER BY number",
 ];
 
+/// Those that came with later formats.
+const LATER_TABLES: [(&str, &str); 3] = [
+    ("person_key", "SELECT * FROM person_key"),
+    ("horizon", "SELECT * FROM horizon"),
+    ("frozen", "SELECT * FROM frozen ORDER BY number"),
+];
+
 /// All else that counts.
 const SEALED: [&str; 3] = [
     "SELECT at, digest, person_key FROM backup",
@@ -227,9 +234,14 @@ fn is_sealed(copy: &Connection) -> Result<bool, StoreError> {
 
 /// SHA-256 of all rows, in hex.
 fn digest(connection: &Connection) -> Result<String, StoreError> {
-    // Those of older formats have no table of keys.
-    let keys = connection.table_exists(None, "person_key")?.then_some("SELECT * FROM person_key");
-    digest_of(connection, TABLES.into_iter().chain(keys))
+    // Those of older formats lack some.
+    let mut queries = TABLES.to_vec();
+    for (table, query) in LATER_TABLES {
+        if connection.table_exists(None, table)? {
+            queries.push(query);
+        }
+    }
+    digest_of(connection, queries)
 }
 
 /// SHA-256 of what the rows do not say, in hex.

@@ -8,7 +8,7 @@
 //! 1. What is loaded is the Model of exactly the winners of one moment, with a checkpoint or without.
 //! 2. A file that is missing, damaged, of another version, or not of this database up to its position, is not used. The
 //!    header names the event at the position, so a database that was put back to an older state and went on differently
-//!    is told from the one that the file is of.
+//!    is told from the one that the file is of. Nor is one that would need contents which retention has dropped.
 //! 3. A file of the name is whole: it is written under another, synced, and only then renamed.
 
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::doctor::{DELETE_IT, Finding, Severity};
 use super::stored::check_losers;
-use super::{directory, events, reader};
+use super::{directory, events, reader, retention};
 use crate::{Loaded, StoreError};
 
 /// Its name in the data directory.
@@ -63,9 +63,9 @@ pub(super) fn load_within(
 ) -> Result<Loaded, StoreError> {
     check_losers(snapshot)?;
     let (mut model, unused) = match file.map(|file| decode(snapshot, file)) {
-        None => (Model::new(), None),
+        None => (retention::frozen(snapshot)?, None),
         Some(Ok(model)) => (model, None),
-        Some(Err(why)) => (Model::new(), Some(format!("{FILE}: {why}"))),
+        Some(Err(why)) => (retention::frozen(snapshot)?, Some(format!("{FILE}: {why}"))),
     };
     let checkpoint = model.position();
     let read = redo(snapshot, &mut model, progress)?;
@@ -143,6 +143,9 @@ fn decode(snapshot: &Connection, file: &File) -> Result<Model, String> {
     let expected = event_digest(snapshot, model.position()).map_err(said)?;
     if expected.is_none_or(|expected| expected != head[8..]) {
         return Err("it is of another database, or of another state of this one".to_owned());
+    }
+    if model.position() < retention::position(snapshot).map_err(said)? {
+        return Err("it rests on contents of events that retention has dropped since".to_owned());
     }
     Ok(model)
 }

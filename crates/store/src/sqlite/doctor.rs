@@ -11,20 +11,22 @@
 //! - every run against the events it covers, by a sum over their keys and numbers;
 //! - every loser against the version it lost to: of the same event, and larger. So each event has a winner;
 //! - the winners against each other: no event has two;
+//! - what retention has dropped against what it has kept of it;
 //! - the Model that a start would load with the checkpoint against that of the events.
 
 mod report;
+mod versions;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use milepost_model::{Content, EventKey, Version};
+use milepost_model::{Content, EventKey};
 use rusqlite::Connection;
 
 use super::identity::run::{Filtered, Registration, Run};
 use super::identity::table;
-use super::stored::{self, Sound, Stored, columns, loser_crc};
-use super::{DATABASE, WAL, checkpoint, identity, quarantine, reader};
+use super::stored::{self, Sound, Stored, columns};
+use super::{DATABASE, WAL, checkpoint, identity, quarantine, reader, retention};
 use crate::StoreError;
 pub use report::{Finding, Report, Severity};
 
@@ -59,6 +61,7 @@ pub fn examine(data: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report
     };
     let mut examination = Examination { report: Report::default(), told: 0 };
     examination.sizes(data, &snapshot)?;
+    examination.report.horizon = retention::horizon(&snapshot)?;
     examination.sqlite(&snapshot)?;
     let tables = examination.tables(&snapshot, runs, progress);
     let all = tables.and_then(|()| examination.checkpoint(&snapshot, checkpoint.as_ref()));
@@ -198,13 +201,14 @@ impl Examination {
                  FROM event LEFT JOIN superseded USING (seq) ORDER BY event.seq"
         ))?;
         let mut rows = statement.query([])?;
-        let (mut read, mut run, mut unknown) = (0, 0, 0_u64);
+        let (mut read, mut run, mut unknown, mut dropped) = (0, 0, 0_u64, (0, 0));
         while let Some(row) = rows.next()? {
             read += 1;
             let (stored, sound) = Stored::read_any(row)?;
-            let Stored { seq, source, id, content, .. } = stored;
+            let Stored { seq, source, id, content, digest, .. } = stored;
             let key = EventKey::of(&String::from_utf8_lossy(source), &String::from_utf8_lossy(id)).0;
-            if row.get(stored::COLUMNS)? {
+            let wins = row.get(stored::COLUMNS)?;
+            if wins {
                 winners.push((key, seq));
             }
             while runs.get(run).is_some_and(|(registered, _)| registered.last < seq) {
@@ -216,11 +220,10 @@ impl Examination {
             unknown += u64::from(sound == Sound::Unknown);
             if sound == Sound::No {
                 self.damage_of_many(|| format!("event {seq} is not what was written"), FROM_BACKUP);
-            } else if !is_canonical(content) {
-                self.damage_of_many(
-                    || format!("event {seq} cannot be read, or is not in canonical form"),
-                    FROM_BACKUP,
-                );
+            } else if digest.is_some() && content.is_empty() {
+                dropped = (dropped.0 + 1, dropped.1 + u64::from(wins));
+            } else {
+                self.content(seq, content);
             }
             if read % STRIDE == 0 {
                 progress(read, self.report.versions);
@@ -236,29 +239,26 @@ impl Examination {
             );
         }
         self.winners(snapshot, winners)?;
+        self.retention(snapshot, dropped)?;
         Ok(sums)
     }
 
-    /// No event has two.
-    fn winners(&mut self, snapshot: &Connection, mut winners: Vec<(u64, i64)>) -> Result<(), StoreError> {
-        winners.sort_unstable();
-        let mut same = snapshot.prepare(
-            "SELECT EXISTS (SELECT 1 FROM event one JOIN event other USING (source, id) WHERE one.seq = ?1 AND other.seq = ?2)",
-        )?;
-        for of_a_key in winners.chunk_by(|one, other| one.0 == other.0).filter(|winners| winners.len() > 1) {
-            for (place, (_, one)) in of_a_key.iter().enumerate() {
-                for (_, other) in &of_a_key[place + 1..] {
-                    if same.query_row([one, other], |row| row.get(0))? {
-                        self.damage_of_many(
-                            || format!("events {one} and {other} are versions of one, and both win"),
-                            FROM_BACKUP,
-                        );
-                    }
+    fn content(&mut self, seq: i64, content: &[u8]) {
+        match serde_json::from_slice::<Content>(content) {
+            Ok(parsed) if parsed.canonical() == content => {
+                let horizon = self.report.horizon.filter(|horizon| horizon.finished);
+                if horizon.is_some_and(|horizon| parsed.occurred_at < horizon.at) {
+                    self.damage_of_many(
+                        || format!("event {seq} is dated before the horizon, and is not dropped"),
+                        FROM_BACKUP,
+                    );
                 }
             }
+            _ => self.damage_of_many(
+                || format!("event {seq} cannot be read, or is not in canonical form"),
+                FROM_BACKUP,
+            ),
         }
-        self.end_of_many("pairs of versions that both win");
-        Ok(())
     }
 
     fn runs(
@@ -288,37 +288,6 @@ impl Examination {
                 Err(what) => self.damage(what, AT_START),
             }
         }
-        Ok(())
-    }
-
-    /// Each lost to a larger version of the same event.
-    fn losers(&mut self, snapshot: &Connection) -> Result<(), StoreError> {
-        let mut statement = snapshot.prepare(
-            "SELECT superseded.seq, loser.revision, loser.content, winner.revision, winner.content,
-                    loser.source IS winner.source AND loser.id IS winner.id, superseded.by, superseded.crc
-             FROM superseded LEFT JOIN event loser ON loser.seq = superseded.seq
-                             LEFT JOIN event winner ON winner.seq = superseded.by",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let seq: i64 = row.get(0)?;
-            let version = |revision: usize| -> Result<Option<Version>, rusqlite::Error> {
-                let Some(number) = row.get::<_, Option<i64>>(revision)? else { return Ok(None) };
-                let content =
-                    row.get_ref(revision + 1)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
-                Ok(Some(Version::of(number.cast_unsigned(), content)))
-            };
-            let (loser, winner) = (version(1)?, version(3)?);
-            let lost = matches!((loser, winner), (Some(loser), Some(winner)) if loser < winner);
-            let sound = row.get::<_, Option<i64>>(7)? == Some(loser_crc(seq, row.get(6)?));
-            if !lost || !sound || !row.get::<_, bool>(5)? {
-                self.damage_of_many(
-                    || format!("event {seq} is said to have lost, but not to a larger version of it"),
-                    FROM_BACKUP,
-                );
-            }
-        }
-        self.end_of_many("events that lost to nothing");
         Ok(())
     }
 
@@ -354,10 +323,6 @@ impl Examination {
         }
         Ok(())
     }
-}
-
-fn is_canonical(content: &[u8]) -> bool {
-    serde_json::from_slice::<Content>(content).is_ok_and(|parsed| parsed.canonical() == content)
 }
 
 /// Entries of a run, and their sum.

@@ -53,7 +53,7 @@ impl<'a> Appender<'a> {
         let id = &sealed.event.id;
         self.found.clear();
         self.identity.find(self.connection, key, in_a_run, &mut self.found)?;
-        let stated = Stated { revision: sealed.event.revision, canonical: &sealed.canonical };
+        let stated = Stated::of(sealed.event.revision, &sealed.canonical);
         let kept = self.versions.of(&self.found, id, stated.revision)?;
         if kept.iter().any(|kept| kept.stated() == stated) {
             return Ok(Appended::Duplicate);
@@ -84,6 +84,7 @@ impl<'a> Appender<'a> {
             id: id.id.as_bytes(),
             revision: sealed.event.revision as i64,
             content: &sealed.canonical,
+            digest: None,
         };
         let content = ToSqlOutput::Borrowed(ValueRef::Text(stored.content));
         let Stored { received_at, revision, .. } = stored;
@@ -110,7 +111,7 @@ impl<'a> Appender<'a> {
     }
 }
 
-/// Calls `each` with every winner, in the order kept. One statement, so all of them are as of one moment: read in
+/// Calls `each` with every winner that has its content, in the order kept. One statement, so all of them are as of one moment: read in
 /// pieces beside a writer, an event could come twice, as its old winner and as its new one.
 pub(super) fn replay(connection: &Connection, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
     check_losers(connection)?;
@@ -136,7 +137,7 @@ pub(super) fn replay_since(
             return Err(stored::missing(last + 1));
         }
         last = stored.seq;
-        if row.get(stored::COLUMNS)? {
+        if stored.digest.is_none() && row.get(stored::COLUMNS)? {
             each(&event_of(&stored)?);
         }
     }
@@ -166,7 +167,7 @@ pub(super) fn replaced_since(
     Ok(())
 }
 
-/// Those of these events that are winners and happened at this instant.
+/// Those of these events that are winners, have their contents, and happened at this instant.
 pub(super) fn winners_at(
     connection: &Connection,
     seqs: &[i64],
@@ -181,7 +182,11 @@ pub(super) fn winners_at(
     for seq in seqs {
         let mut rows = statement.query([seq])?;
         let row = rows.next()?.ok_or_else(|| stored::missing(*seq))?;
-        let event = event_of(&Stored::read(row)?)?;
+        let stored = Stored::read(row)?;
+        if stored.digest.is_some() {
+            continue;
+        }
+        let event = event_of(&stored)?;
         if event.at() == at && row.get(stored::COLUMNS)? {
             found.push(event.id);
         }
@@ -189,7 +194,7 @@ pub(super) fn winners_at(
     Ok(found)
 }
 
-fn event_of(stored: &Stored<'_>) -> Result<Event, StoreError> {
+pub(super) fn event_of(stored: &Stored<'_>) -> Result<Event, StoreError> {
     let content = parse(stored.seq, stored.content)?;
     Ok(Event { id: stored.event_id()?, revision: stored.revision as u64, content })
 }
@@ -199,7 +204,7 @@ fn event(id: &EventId, kept: &Kept) -> Result<Event, StoreError> {
     Ok(Event { id: id.clone(), revision: kept.revision, content })
 }
 
-fn parse(seq: i64, content: &[u8]) -> Result<Content, StoreError> {
+pub(super) fn parse(seq: i64, content: &[u8]) -> Result<Content, StoreError> {
     serde_json::from_slice(content).map_err(|error| {
         StoreError::Corrupt(format!("event {seq} in {} cannot be read: {error}", super::DATABASE))
     })

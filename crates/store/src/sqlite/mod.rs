@@ -13,23 +13,24 @@
 //!   that failed left nothing behind, so it can simply be sent again.
 //! - **Identity over all time.** The module `identity` leads from a 64-bit hash to the rows that may be meant; the
 //!   `source` and `id` of those rows decide. New events, which are nearly all, find nothing, at about no cost.
-//! - **Every version is kept, the largest wins.** Rows are only ever appended, and the loser of each comparison is
-//!   noted in `superseded`, with the winner. So of the versions of an event exactly one is not in there.
+//! - **Every version is kept, the largest wins.** Rows are only ever appended, though retention may drop their contents (the
+//!   module `retention`), and the loser of each comparison is noted in `superseded`, with the winner. So of the versions of
+//!   an event exactly one is not in there.
 //! - **No number is made of a damaged row.** Every row has a checksum, compared wherever it is read: the module `stored`.
-//! - **Digests are not stored.** They are needed only where an id and revision came before with another content, where
-//!   hashing the row that has to be read anyway costs about a microsecond; stored, they would make every row 32 bytes longer
-//!   and could contradict it.
+//! - **Digests are not stored**, but of contents that were dropped. They are needed only where an id and revision came before
+//!   with another content, where hashing the row that has to be read anyway costs about a microsecond; stored, they would
+//!   make every row 32 bytes longer and could contradict it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use milepost_model::{Event, Rejected, Sealed, Span, Timestamp};
+use milepost_model::{Event, Refusal, Rejected, Sealed, Span, Timestamp};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::directory::Lock;
 use self::identity::Identity;
 use crate::failpoint::{number, reach};
-use crate::{Appended, Loaded, Reader, Retried, Store, StoreError};
+use crate::{Appended, Loaded, Reader, Retention, Retried, Store, StoreError};
 
 mod backup;
 mod checkpoint;
@@ -41,6 +42,7 @@ mod identity;
 mod keys;
 mod quarantine;
 mod reader;
+mod retention;
 mod rotate;
 mod schema;
 mod stored;
@@ -56,6 +58,7 @@ pub use doctor::{Finding, Report, Severity, examine};
 pub use identity::fuzzing;
 pub use keys::{KeysInForce, key_fingerprint, keys_in_force};
 pub use reader::open_reader;
+pub use retention::{Dropping, Sweeper};
 pub use rotate::{Rewriter, Rotating, rotate};
 
 /// The database, inside the data directory.
@@ -113,6 +116,8 @@ pub struct Sqlite {
     options: Options,
     /// When it is looked next for refusals that are too old.
     next_expiry: Timestamp,
+    /// Up to where the past is frozen.
+    horizon: Option<Timestamp>,
 }
 
 impl Sqlite {
@@ -130,7 +135,8 @@ impl Sqlite {
             identity.committed();
         }
         let (directory, next_expiry) = (directory.to_owned(), Timestamp::MIN);
-        Ok(Self { identity, connection, _lock: lock, directory, options, next_expiry })
+        let horizon = retention::horizon(&connection)?.map(|horizon| horizon.at);
+        Ok(Self { identity, connection, _lock: lock, directory, options, next_expiry, horizon })
     }
 
     /// Which keys of persons are in force.
@@ -234,6 +240,25 @@ impl Store for Sqlite {
         reach("store.committed");
         self.identity.committed();
         Ok(appended)
+    }
+
+    fn refusals(&mut self, events: &[Sealed]) -> Result<Vec<Option<Refusal>>, StoreError> {
+        let Some(horizon) = self.horizon else { return Ok(Vec::new()) };
+        // Only read; but what the identities notice on the way may have to be written.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.identity.begin(&transaction)?;
+        retention::refusals(&transaction, &mut self.identity, horizon, events)
+    }
+
+    fn retain(&mut self, step: &Retention) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        retention::retain(&transaction, step)?;
+        transaction.commit()?;
+        reach("retention.committed");
+        if let Retention::Advance(to) = step {
+            self.horizon = self.horizon.max(Some(*to));
+        }
+        Ok(())
     }
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {

@@ -6,8 +6,8 @@ use milepost_model::{Event, EventId, EventKey, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use super::identity::{self, lookup::Lookup};
-use super::{BUSY_TIMEOUT, DATABASE, WAL, checkpoint, events, quarantine, schema};
-use crate::{Loaded, Quarantined, Reader, Sizes, StoreError};
+use super::{BUSY_TIMEOUT, DATABASE, WAL, checkpoint, events, quarantine, retention, schema};
+use crate::{Horizon, Loaded, Quarantined, Reader, Sizes, StoreError};
 
 /// Opens a data directory for reading, whether it is being served or not.
 pub fn open_reader(directory: &Path) -> Result<Box<dyn Reader>, StoreError> {
@@ -70,6 +70,10 @@ impl Reader for SqliteReader {
 
     fn refusals(&mut self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
         quarantine::oldest(&self.connection, after, limit)
+    }
+
+    fn horizon(&mut self) -> Result<Option<Horizon>, StoreError> {
+        retention::horizon(&self.connection)
     }
 
     fn sizes(&mut self) -> Result<Sizes, StoreError> {

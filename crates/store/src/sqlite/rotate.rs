@@ -5,7 +5,8 @@
 //! 1. **The old or the new, never both.** The rename of the finished file is the one moment of change. The keys are durable
 //!    before it, and the database itself says how many of them its pseudonyms are made with.
 //! 2. **As if it had always been so.** Row for row the new database is what it would be, had every event come with the new
-//!    pseudonyms. Their digests decide anew which of two versions of the same revision wins.
+//!    pseudonyms. Their digests decide anew which of two versions of the same revision wins. Of events whose contents
+//!    retention has dropped only the facts are rewritten; that of which there is a digest alone stays as it is.
 //! 3. **Nothing of the old stays.** No page is copied, so there are none with what was deleted; what has not been written
 //!    back from the WAL is, before the database is left behind.
 //!
@@ -15,16 +16,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use milepost_model::{Content, Payload, Version};
-use rusqlite::types::{Value, ValueRef};
+use milepost_model::model::FORM;
+use milepost_model::{Content, Model, Payload};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
-use rustc_hash::FxHashMap;
 
 use super::directory;
 use super::keys::{self, KeysInForce};
-use super::stored::{Stored, check_all, loser_crc};
+use super::stored::{Stored, check_all};
 use super::{BUSY_TIMEOUT, DATABASE, PAGE_BYTES, WAL, backup, checkpoint, reader, schema};
 use crate::StoreError;
+
+mod losers;
 
 /// Rows between two reports of progress.
 const STRIDE: u64 = 10_000;
@@ -38,10 +41,12 @@ enum Treatment {
     Anew,
     Refusals,
     KeysInForce,
+    /// Encoded Models.
+    Frozen,
 }
 
 /// Every table there is.
-const TABLES: [(&str, Treatment); 7] = [
+const TABLES: [(&str, Treatment); 9] = [
     ("event", Treatment::Events),
     ("superseded", Treatment::Anew),
     ("quarantine", Treatment::Refusals),
@@ -49,6 +54,8 @@ const TABLES: [(&str, Treatment); 7] = [
     ("quarantine_total", Treatment::Same),
     ("person_key", Treatment::KeysInForce),
     ("checksum", Treatment::Anew),
+    ("horizon", Treatment::Same),
+    ("frozen", Treatment::Frozen),
 ];
 
 /// Makes other pseudonyms of pseudonyms.
@@ -213,6 +220,7 @@ fn copy(
                 refusal(row, rewriter);
                 Ok(())
             })?,
+            Treatment::Frozen => rows(old, new, &table, &mut |row| frozen(row, rewriter))?,
             Treatment::Anew => {}
             Treatment::KeysInForce => {
                 new.execute("UPDATE person_key SET in_force = ?1", [keys as i64])?;
@@ -220,7 +228,7 @@ fn copy(
             }
         }
     }
-    losers(old, new)?;
+    losers::copy(old, new)?;
     // Numbers are never given twice.
     new.execute("DELETE FROM sqlite_sequence", [])?;
     sequence(old, new)?;
@@ -285,7 +293,28 @@ fn rows(
     Ok(())
 }
 
+fn frozen(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
+    let unreadable = || unreadable("what is left of dropped events");
+    let known = row.get("form") == Some(&Value::Integer(FORM.into()));
+    let Some(Value::Blob(encoded)) = row.get_mut("model").filter(|_| known) else { return Err(unreadable()) };
+    let mut model = Model::decode(encoded).map_err(|_| unreadable())?;
+    let renamed = model.rename_persons(|name| {
+        let mut name = name.to_owned();
+        (rewriter.pseudonym)(&mut name);
+        name
+    });
+    if !renamed {
+        return Err(unreadable());
+    }
+    *encoded = model.encode();
+    Ok(())
+}
+
 fn event(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
+    if matches!(row.get("digest"), Some(Value::Blob(_))) {
+        // Its content was dropped, and it has its checksum.
+        return Ok(());
+    }
     let Some(Value::Text(text)) = row.get_mut("content") else {
         return Err(unreadable("the content of an event"));
     };
@@ -314,6 +343,7 @@ fn stored(row: &Cells) -> Result<Stored<'_>, StoreError> {
         id: text("id")?,
         revision: number("revision")?,
         content: text("content")?,
+        digest: None,
     })
 }
 
@@ -338,57 +368,6 @@ fn unreadable(what: &str) -> StoreError {
     StoreError::Corrupt(format!(
         "{what} in {DATABASE} cannot be read: `milepost doctor` says which; nothing is changed"
     ))
-}
-
-/// Finds out anew which version each loser lost to. Which versions are of one event is known from who lost to whom before.
-fn losers(old: &Connection, new: &Connection) -> Result<(), StoreError> {
-    let mut versions = new.prepare("SELECT revision, content FROM event WHERE seq = ?1")?;
-    let mut insert = new.prepare("INSERT INTO superseded (seq, by, crc) VALUES (?1, ?2, ?3)")?;
-    for seqs in of_one_event(old)? {
-        let mut winner: Option<(Version, i64)> = None;
-        for seq in seqs {
-            let version = versions.query_row([seq], |row| {
-                let revision: i64 = row.get(0)?;
-                let content = match row.get_ref(1)? {
-                    ValueRef::Text(text) => text,
-                    _ => &[],
-                };
-                Ok(Version::of(revision.cast_unsigned(), content))
-            })?;
-            let one = (version, seq);
-            let Some(other) = winner else {
-                winner = Some(one);
-                continue;
-            };
-            let (larger, smaller) = if one.0 > other.0 { (one, other) } else { (other, one) };
-            insert.execute([smaller.1, larger.1, loser_crc(smaller.1, larger.1)])?;
-            winner = Some(larger);
-        }
-    }
-    Ok(())
-}
-
-/// The versions of each event that has more than one, in the order they came.
-fn of_one_event(old: &Connection) -> Result<Vec<Vec<i64>>, StoreError> {
-    let mut statement = old.prepare("SELECT seq, by FROM superseded")?;
-    let by: FxHashMap<i64, i64> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    let mut events: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    for seq in by.keys() {
-        // Versions are totally ordered, so this ends, at the winner; were the table damaged, at the latest here.
-        let (mut winner, mut steps) = (*seq, 0);
-        while let Some(next) = by.get(&winner).filter(|_| steps <= by.len()) {
-            (winner, steps) = (*next, steps + 1);
-        }
-        events.entry(winner).or_insert_with(|| vec![winner]).push(*seq);
-    }
-    Ok(events
-        .into_values()
-        .map(|mut seqs| {
-            seqs.sort_unstable();
-            seqs
-        })
-        .collect())
 }
 
 /// Deletes what a rotation has left that was stopped. The lock of the directory is held.

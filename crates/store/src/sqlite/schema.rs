@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[&[Step]] = &[
     &[Step::Sql(include_str!("migrations/0003_quarantine_total.sql"))],
     &[Step::Sql(include_str!("migrations/0004_person_keys.sql"))],
     &[Step::Sql(include_str!("migrations/0005_checksums.sql")), Step::Code(upgrade::checksums_of_losers)],
+    &[Step::Sql(include_str!("migrations/0006_horizon.sql"))],
 ];
 
 /// Refuses a SQLite that can lose what it has confirmed.

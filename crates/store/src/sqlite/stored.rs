@@ -20,21 +20,23 @@ pub(super) struct Stored<'a> {
     pub(super) id: &'a [u8],
     /// An unsigned number as a signed one.
     pub(super) revision: i64,
-    /// In canonical form.
+    /// In canonical form; empty where it was dropped.
     pub(super) content: &'a [u8],
+    /// SHA-256 of the content that was dropped.
+    pub(super) digest: Option<[u8; 32]>,
 }
 
-/// The columns of a query whose rows [`Stored::read`] reads. The last one says whether it may be without a checksum.
+/// The columns of a query whose rows [`Stored::read`] reads. One says whether it may be without a checksum.
 macro_rules! columns {
     () => {
         "event.seq, event.received_at, event.source, event.id, event.revision, event.content, event.crc,
-         event.seq < (SELECT first_seq FROM checksum)"
+         event.seq < (SELECT first_seq FROM checksum), event.digest"
     };
 }
 pub(super) use columns;
 
 /// How many they are: those after them are the query's own.
-pub(super) const COLUMNS: usize = 8;
+pub(super) const COLUMNS: usize = 9;
 
 /// Whether a row is what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl<'a> Stored<'a> {
                 id: bytes(3)?,
                 revision: row.get(4)?,
                 content: bytes(5)?,
+                digest: row.get(8)?,
             };
             Ok((stored, row.get::<_, Option<i64>>(6)?, row.get::<_, bool>(7)?))
         };
@@ -80,7 +83,7 @@ impl<'a> Stored<'a> {
         Ok((stored, sound))
     }
 
-    /// CRC-32 of the numbers, the lengths and the texts, as it is kept: four bytes, so signed.
+    /// CRC-32 of the numbers, the lengths, the texts and the digest if there is one, as it is kept: four bytes, so signed.
     pub(super) fn crc(&self) -> i64 {
         let mut head = [0; 40];
         let numbers = [self.seq, self.received_at, self.revision];
@@ -92,6 +95,7 @@ impl<'a> Stored<'a> {
         for part in [&head, self.source, self.id, self.content] {
             hasher.update(part);
         }
+        self.digest.inspect(|digest| hasher.update(digest));
         i64::from(hasher.finalize().cast_signed())
     }
 
@@ -162,14 +166,26 @@ mod tests {
     /// Rows there are must be found sound by every Milepost to come.
     #[test]
     fn the_checksum_is_what_it_was() {
-        let stored =
-            Stored { seq: 1, received_at: -2, source: b"ci", id: b"7", revision: -1, content: b"{}" };
+        let stored = Stored {
+            seq: 1,
+            received_at: -2,
+            source: b"ci",
+            id: b"7",
+            revision: -1,
+            content: b"{}",
+            digest: None,
+        };
         assert_eq!(stored.crc(), 996_480_498);
+        let dropped = Stored { content: b"", digest: Some([7; 32]), ..stored };
+        assert_eq!(dropped.crc(), -608_069_109);
     }
 
     #[test]
     fn where_a_text_ends_counts() {
-        let stored = |source, id| Stored { seq: 1, received_at: 0, source, id, revision: 0, content: b"{}" };
+        let stored = |source, id| {
+            let (content, digest) = (&b"{}"[..], None);
+            Stored { seq: 1, received_at: 0, source, id, revision: 0, content, digest }
+        };
         assert_ne!(stored(b"ab", b"c").crc(), stored(b"a", b"bc").crc());
     }
 }

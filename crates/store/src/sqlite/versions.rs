@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use milepost_model::{EventId, Version};
+use milepost_model::{EventId, Timestamp, Version};
 use rusqlite::{CachedStatement, Connection};
 
+use super::events::parse;
 use super::stored::{self, Stored, columns};
 use crate::StoreError;
 
@@ -12,33 +13,64 @@ use crate::StoreError;
 pub(super) struct Kept {
     pub(super) seq: i64,
     pub(super) revision: u64,
-    /// In canonical form.
+    /// In canonical form; empty where it was dropped.
     pub(super) content: Vec<u8>,
+    /// Of the content that was dropped.
+    digest: Option<[u8; 32]>,
 }
 
 impl Kept {
     /// What says which version it is.
     pub(super) fn stated(&self) -> Stated<'_> {
-        Stated { revision: self.revision, canonical: &self.content }
+        let content = self.digest.map_or(Stating::Canonical(&self.content), Stating::Digest);
+        Stated { revision: self.revision, content }
+    }
+
+    /// When it happened; none where its content was dropped.
+    pub(super) fn at(&self) -> Result<Option<Timestamp>, StoreError> {
+        match self.digest {
+            Some(_) => Ok(None),
+            None => Ok(Some(parse(self.seq, &self.content)?.occurred_at)),
+        }
     }
 }
 
 /// What a [`Version`] is made of. Where revisions differ, or contents are equal, nothing need be hashed to compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Stated<'a> {
     pub(super) revision: u64,
-    /// The content in canonical form.
-    pub(super) canonical: &'a [u8],
+    content: Stating<'a>,
+}
+
+/// A content, or what is left of it.
+#[derive(Debug, Clone, Copy)]
+enum Stating<'a> {
+    /// In canonical form.
+    Canonical(&'a [u8]),
+    Digest([u8; 32]),
+}
+
+impl<'a> Stated<'a> {
+    /// Of a content in canonical form.
+    pub(super) fn of(revision: u64, canonical: &'a [u8]) -> Self {
+        Self { revision, content: Stating::Canonical(canonical) }
+    }
+
+    fn version(&self) -> Version {
+        match self.content {
+            Stating::Canonical(canonical) => Version::of(self.revision, canonical),
+            Stating::Digest(digest) => Version { revision: self.revision, digest },
+        }
+    }
 }
 
 impl Ord for Stated<'_> {
     /// As the versions.
     fn cmp(&self, other: &Self) -> Ordering {
-        let version = |stated: &Self| Version::of(stated.revision, stated.canonical);
-        if self == other {
-            return Ordering::Equal;
-        }
-        self.revision.cmp(&other.revision).then_with(|| version(self).cmp(&version(other)))
+        self.revision.cmp(&other.revision).then_with(|| match (self.content, other.content) {
+            (Stating::Canonical(one), Stating::Canonical(other)) if one == other => Ordering::Equal,
+            _ => self.version().cmp(&other.version()),
+        })
     }
 }
 
@@ -47,6 +79,19 @@ impl PartialOrd for Stated<'_> {
         Some(self.cmp(other))
     }
 }
+
+impl PartialEq for Stated<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.content, other.content) {
+            (Stating::Canonical(one), Stating::Canonical(another)) => {
+                self.revision == other.revision && one == another
+            }
+            _ => self.cmp(other) == Ordering::Equal,
+        }
+    }
+}
+
+impl Eq for Stated<'_> {}
 
 /// The way from the number of an event to what has to be compared with a new one.
 pub(super) struct Versions<'a>(CachedStatement<'a>);
@@ -71,7 +116,7 @@ impl<'a> Versions<'a> {
             let same = stored.source == id.source.as_bytes() && stored.id == id.id.as_bytes();
             if same && row.get(stored::COLUMNS)? {
                 let (revision, content) = (stored.revision as u64, stored.content.to_owned());
-                kept.push(Kept { seq: *seq, revision, content });
+                kept.push(Kept { seq: *seq, revision, content, digest: stored.digest });
             }
         }
         Ok(kept)
@@ -90,12 +135,15 @@ mod tests {
             (one, other) in ((0..3_u64, "[ab]{0,3}"), (0..3_u64, "[ab]{0,3}")),
         ) {
             let version = |(revision, text): &(u64, String)| Version::of(*revision, text.as_bytes());
-            let (a, b) = (
-                Stated { revision: one.0, canonical: one.1.as_bytes() },
-                Stated { revision: other.0, canonical: other.1.as_bytes() },
-            );
-            prop_assert_eq!(a.cmp(&b), version(&one).cmp(&version(&other)));
-            prop_assert_eq!(a == b, version(&one) == version(&other));
+            let dropped = |(revision, text): &(u64, String)| Stated {
+                revision: *revision,
+                content: Stating::Digest(Version::of(*revision, text.as_bytes()).digest),
+            };
+            let (a, b) = (Stated::of(one.0, one.1.as_bytes()), Stated::of(other.0, other.1.as_bytes()));
+            for (a, b) in [(a, b), (dropped(&one), b), (a, dropped(&other)), (dropped(&one), dropped(&other))] {
+                prop_assert_eq!(a.cmp(&b), version(&one).cmp(&version(&other)));
+                prop_assert_eq!(a == b, version(&one) == version(&other));
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod doctor;
 mod laws;
 mod quarantine;
 mod reading;
+mod retention;
 mod rotate;
 mod support;
 mod upgrade;

@@ -962,6 +962,9 @@ pub struct ExplainedUnit {
     /// How many there are in all.
     #[prost(uint64, tag = "5")]
     pub event_count: u64,
+    /// How many of them retention has dropped: those are counted, and no longer named.
+    #[prost(uint64, tag = "7")]
+    pub dropped_event_count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventRef {

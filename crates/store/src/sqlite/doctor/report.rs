@@ -1,5 +1,7 @@
 //! What is said of a data directory.
 
+use crate::Horizon;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -47,6 +49,8 @@ pub struct Report {
     pub identity_bytes: u64,
     /// Files of runs.
     pub runs: u64,
+    /// How far retention has come; none if it was never on.
+    pub horizon: Option<Horizon>,
     /// The worst first.
     pub findings: Vec<Finding>,
 }
