@@ -104,7 +104,12 @@ impl Drop for Server {
 /// Bytes of all files in a data directory.
 pub fn disk(data: &Path) -> f64 {
     let files = fs::read_dir(data).expect("a directory").filter_map(Result::ok);
-    files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len() as f64).sum()
+    let size = |file: fs::DirEntry| match file.metadata() {
+        Ok(metadata) if metadata.is_dir() => disk(&file.path()),
+        // It may have gone meanwhile.
+        metadata => metadata.map_or(0.0, |metadata| metadata.len() as f64),
+    };
+    files.map(size).sum()
 }
 
 /// The release binary: `MILEPOST_BIN`, else the one of this checkout, built if it is not up to date.
@@ -114,7 +119,16 @@ pub fn binary() -> &'static Path {
 }
 
 fn build() -> PathBuf {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo tells the programs it runs about their package. Build scripts that ask for it would run again, and half of
+    // the dependencies be built anew.
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo
         .args([
             "build",
             "--release",
