@@ -5,7 +5,7 @@ use std::path::Path;
 
 use milepost_store::sqlite::Report;
 use milepost_tests::binary::{self, milepost};
-use milepost_tests::{Installation, REAL_CONFIG, Served, eventually, events, exposition, state};
+use milepost_tests::{Installation, REAL_CONFIG, Served, events, eventually, exposition, state};
 use serde_json::{Value, json};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -99,14 +99,18 @@ fn explanations_say_how_many_are_gone(served: &Served, before: Vec<Value>, day: 
     let (dropped, after) = without_what_is_dropped(explained(served, day));
     assert_eq!((none, &after), (0, &before));
     assert!(dropped > 0);
-    let table = served.run(&["explain", METRICS[0]], &["--as-of", day]).expect_success();
+    let table = served.run(&["explain", METRICS[1]], &["--as-of", day]).expect_success();
     assert!(table.contains("dropped"), "{table}");
 }
 
 fn what_comes_too_late_is_refused(served: &Served, lines: &[String]) {
     // What is kept is known, dropped or not, whoever is named in it.
     let again = served.post(NDJSON, lines.join("\n")).json();
-    assert_eq!((again["stored"].as_u64(), again["refused"].as_array().map(Vec::len)), (Some(0), Some(0)), "{again}");
+    assert_eq!(
+        (again["stored"].as_u64(), again["refused"].as_array().map(Vec::len)),
+        (Some(0), Some(0)),
+        "{again}"
+    );
     let now = events::now();
     let retraction = |of: &str| {
         let kind = format!("{}event.retracted", events::MILEPOST);
