@@ -51,11 +51,12 @@ const STARTING: &[&str] = &[
 ];
 const BACKING_UP: &[&str] =
     &["backup.begun", "backup.copied", "backup.verified", "put.synced", "put.renamed"];
+const RETAINING: &[&str] = &["retention.dropped", "retention.committed"];
 const RESTORING: &[&str] = &["restore.copied", "restore.kept", "put.synced", "put.renamed"];
 
 #[test]
 fn every_place_is_in_a_test() {
-    let mut tested: Vec<&str> = [UNANSWERED, SERVING, STARTING, BACKING_UP, RESTORING].concat();
+    let mut tested: Vec<&str> = [UNANSWERED, SERVING, STARTING, RETAINING, BACKING_UP, RESTORING].concat();
     tested.sort_unstable();
     tested.dedup();
     let mut all = PLACES.to_vec();
@@ -171,6 +172,42 @@ fn f02_ended_at_every_step_of_keeping() {
         for time in [1, 3] {
             ended_at(place, time);
         }
+    }
+}
+
+/// **F33**, retention: ended before and after contents are dropped, at the first and the third step; the next start goes on, drops the
+/// rest, and the state is equal.
+#[test]
+fn f33_ended_while_retention_drops() {
+    let history = history();
+    let installation = Installation::new(CONFIG);
+    let mut served = installation.serve();
+    history.batches.iter().for_each(|batch| assert!(sent(&served, batch)));
+    served.terminate();
+    assert!(served.wait().success());
+    let serve = |days: u32, failpoints: &str| {
+        let mut command = binary::command();
+        command.env("MILEPOST_RETENTION__DAYS", days.to_string()).env("FAILPOINTS", failpoints);
+        installation.serve_by(command)
+    };
+    let times = RETAINING.iter().flat_map(|place| [(place, 1), (place, 3)]);
+    let mut dropped = 0;
+    for ((place, time), days) in times.zip([110, 80, 50, 20]) {
+        // Before it listens, or after.
+        let status = match serve(days, &format!("retention.versions=3;{place}=abort@{time}")) {
+            Ok(mut served) => served.wait(),
+            Err(ended) => ended.status,
+        };
+        aborted(status);
+        let again = serve(days, "").unwrap_or_else(|ended| panic!("{place}: {ended:?}"));
+        let horizon = eventually("all is dropped", || {
+            milepost_tests::state::examine(&installation).horizon.filter(|horizon| horizon.finished)
+        });
+        assert!(horizon.dropped > dropped, "{place}: {horizon:?}");
+        dropped = horizon.dropped;
+        let state = State::of(&installation, &again, &history.day);
+        state.check(&history.whole, &format!("{place}, the {time}. time"));
+        all_known(&again);
     }
 }
 

@@ -99,7 +99,7 @@ fn explanations_say_how_many_are_gone(served: &Served, before: Vec<Value>, day: 
     let (dropped, after) = without_what_is_dropped(explained(served, day));
     assert_eq!((none, &after), (0, &before));
     assert!(dropped > 0);
-    let table = served.run(&["explain", METRICS[0]], &["--as-of", day]).expect_success();
+    let table = served.run(&["explain", METRICS[1]], &["--as-of", day]).expect_success();
     assert!(table.contains("dropped"), "{table}");
 }
 

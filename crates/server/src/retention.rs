@@ -61,7 +61,8 @@ impl Retainer {
 
 /// The start of the day that is so many days before this moment.
 fn horizon(now: Timestamp, days: u32) -> Timestamp {
-    now.day().plus(-i64::from(days)).start().max(Timestamp::MIN)
+    let first = Timestamp::MIN.day();
+    now.day().plus(-i64::from(days)).max(first).start()
 }
 
 struct Worker {

@@ -36,6 +36,8 @@ pub const PLACES: &[&str] = &[
     "keeper.committed",
     "keeper.applied",
     "keeper.acked",
+    "retention.dropped",
+    "retention.committed",
     "backup.begun",
     "backup.copied",
     "backup.verified",

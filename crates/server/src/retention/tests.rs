@@ -100,7 +100,8 @@ async fn what_was_cut_off_goes_on() {
 
 impl Fixture {
     fn keeper_step(&self, step: Retention) {
-        thread::scope(|scope| scope.spawn(|| self.keeper.retain(step)).join().unwrap()).unwrap();
+        let keeper = &self.keeper;
+        thread::scope(|scope| scope.spawn(|| keeper.retain(step)).join().unwrap()).unwrap();
     }
 }
 

@@ -31,7 +31,7 @@ use super::identity::Identity;
 use super::stored::{self, Stored, check_losers, columns};
 use super::versions::{Stated, Versions};
 use super::{DATABASE, reader};
-use crate::failpoint::reach;
+use crate::failpoint::{number, reach};
 use crate::{Horizon, Retention, StoreError};
 
 /// Versions that are dropped in one transaction: some milliseconds.
@@ -214,7 +214,8 @@ pub struct Sweeper {
 impl Sweeper {
     /// Of a data directory whose lock this process holds.
     pub fn open(data: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: reader::connect(data)?, seq: 0, versions: VERSIONS })
+        let versions = number("retention.versions").map_or(VERSIONS, |versions| versions as usize);
+        Ok(Self { connection: reader::connect(data)?, seq: 0, versions })
     }
 
     /// Drops so many versions at a time.
