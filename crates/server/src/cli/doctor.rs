@@ -101,7 +101,8 @@ pub(super) fn text(report: &Report) -> String {
     if let Some(Horizon { at, dropped, finished }) = report.horizon {
         let more = if finished { "" } else { ", and more are to be" };
         text.truncate(text.trim_end().len());
-        text.push_str(&format!("\nretention   {dropped} events before {at} are dropped{more}\n\n"));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\nretention   {dropped} events before {at} are dropped{more}\n\n");
     }
     for Finding { severity, what, advice } in &report.findings {
         // Writing to a String cannot fail.

@@ -46,7 +46,7 @@ pub struct Dropping {
     /// Their numbers, and the digests of their contents.
     versions: Vec<(i64, [u8; 32])>,
     /// Facts of the winners among them.
-    model: Model,
+    model: Box<Model>,
     /// See the table.
     position: i64,
 }
@@ -245,7 +245,7 @@ impl Sweeper {
             // Who lost to whom decides what is kept as facts.
             check_losers(&self.connection)?;
         }
-        let mut dropping = Dropping { versions: Vec::new(), model: Model::new(), position: 0 };
+        let mut dropping = Dropping { versions: Vec::new(), model: Box::default(), position: 0 };
         while go_on() && self.read(horizon, &mut dropping)? {}
         Ok(Some(dropping).filter(|dropping| !dropping.versions.is_empty()))
     }

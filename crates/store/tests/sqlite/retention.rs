@@ -107,9 +107,9 @@ fn take(store: &mut Sqlite, events: &[Event]) -> Vec<(bool, bool)> {
         .collect();
     let mut appended = store.append(&taken, &[], now()).unwrap().into_iter();
     (0..events.len())
-        .map(|place| match refused(place) {
-            true => (false, true),
-            false => (appended.next() == Some(Appended::Duplicate), false),
+        .map(|place| {
+            let is_refused = refused(place);
+            (!is_refused && appended.next() == Some(Appended::Duplicate), is_refused)
         })
         .collect()
 }
