@@ -60,7 +60,7 @@ impl<'a> Appender<'a> {
         }
         let seq = self.insert(key, sealed)?;
         let conflict = kept.iter().any(|kept| kept.revision == stated.revision);
-        let winner = kept.into_iter().max_by(|one, other| one.stated().cmp(&other.stated()));
+        let winner = kept.into_iter().find(|kept| kept.wins);
         let effect = match winner {
             None => Effect::Wins,
             Some(winner) if winner.stated() < stated => {

@@ -108,7 +108,7 @@ pub(super) fn refusals(
         found.clear();
         identity.find(connection, key, in_a_run, &mut found)?;
         let kept = versions.of(&found, &event.id, event.revision)?;
-        let winner = kept.iter().max_by(|one, other| one.stated().cmp(&other.stated()));
+        let winner = kept.iter().find(|kept| kept.wins);
         refusals.push(if kept.iter().any(|kept| kept.stated() == stated) {
             None
         } else if event.at() < horizon {

@@ -17,6 +17,8 @@ pub(super) struct Kept {
     pub(super) content: Vec<u8>,
     /// Of the content that was dropped.
     digest: Option<[u8; 32]>,
+    /// Whether it is the winner. Digests of dropped contents are those of before a rotation, so they alone do not say.
+    pub(super) wins: bool,
 }
 
 impl Kept {
@@ -101,7 +103,7 @@ impl<'a> Versions<'a> {
         Ok(Self(connection.prepare_cached(concat!(
             "SELECT ",
             columns!(),
-            ", revision = ?2 OR seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
+            ", revision = ?2, seq NOT IN (SELECT seq FROM superseded) FROM event WHERE seq = ?1"
         ))?))
     }
 
@@ -114,9 +116,11 @@ impl<'a> Versions<'a> {
             let stored = Stored::read(row)?;
             // Others may have the same key.
             let same = stored.source == id.source.as_bytes() && stored.id == id.id.as_bytes();
-            if same && row.get(stored::COLUMNS)? {
+            let (same_revision, wins): (bool, bool) =
+                (row.get(stored::COLUMNS)?, row.get(stored::COLUMNS + 1)?);
+            if same && (same_revision || wins) {
                 let (revision, content) = (stored.revision as u64, stored.content.to_owned());
-                kept.push(Kept { seq: *seq, revision, content, digest: stored.digest });
+                kept.push(Kept { seq: *seq, revision, content, digest: stored.digest, wins });
             }
         }
         Ok(kept)
