@@ -78,7 +78,7 @@ fn hold_laws(remembered: &Remembered) {
             }
         };
         if let Ok(event) = event {
-            assert!(persons::all_are_pseudonyms(&event), "{event:?}");
+            assert!(persons::none_is_named(&event), "{event:?}");
         }
     }
 }

@@ -15,10 +15,19 @@ pub fn persons(event: &Event) -> Vec<String> {
     event.clone().content.persons_mut().map(|name| name.clone()).collect()
 }
 
-/// Whether everyone in it is called what the door calls persons.
+/// Whether everybody in the event is called by a pseudonym.
 pub fn all_are_pseudonyms(event: &Event) -> bool {
+    persons(event).iter().all(|name| is_pseudonym(name))
+}
+
+/// Whether nobody in a refused event is called by a name: what was no name is not kept at all.
+pub fn none_is_named(event: &Event) -> bool {
+    persons(event).iter().all(|name| is_pseudonym(name) || *name == json::REMOVED)
+}
+
+fn is_pseudonym(name: &str) -> bool {
     let hex = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    persons(event).iter().all(|name| name.strip_prefix("p-").is_some_and(hex))
+    name.strip_prefix("p-").is_some_and(hex)
 }
 
 /// The event with every person called the same.
