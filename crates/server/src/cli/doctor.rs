@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::HumanBytes;
 use milepost_store::Horizon;
 use milepost_store::sqlite::{self, Finding, KeysInForce, Report, Severity};
 use serde_json::json;
 
-use super::Failure;
 use super::copying::bar;
+use super::{Failure, Format};
 use crate::config::PersonKeys;
 
 const HELP: &str = "\
@@ -32,13 +32,6 @@ pub(super) struct DoctorArgs {
     /// The form of the report.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 impl DoctorArgs {

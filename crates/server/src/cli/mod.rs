@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::answers::AskError;
 use crate::config;
@@ -68,6 +68,14 @@ enum Command {
     /// Print the reference of all metrics, docs/metrics.md.
     #[command(hide = true)]
     Reference,
+}
+
+/// The form of a report or a summary: for people, or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
 }
 
 /// Why a command did not do what it was asked to.

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 use indicatif::ProgressBar;
 use milepost_ingest::HandedBack;
 use milepost_model::Reason;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::cli::Failure;
 use crate::cli::copying::bar;
 use crate::cli::remote::RemoteArgs;
+use crate::cli::{Failure, Format};
 use crate::config::{self, Flags};
 use crate::installation::Writing;
 use crate::quarantine::{Asked, Outcome, Quarantine, RetryError, http};
@@ -64,13 +64,6 @@ pub(in crate::cli) struct RetryArgs {
     /// The form of the summary.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 fn reasons() -> PossibleValuesParser {
