@@ -203,9 +203,11 @@ fn lint() -> Result<(), Problem> {
     all([&structure::check as &dyn Fn() -> _, &format, &clippy, &doc, &dependencies])
 }
 
-/// Whether every dependency is one that deny.toml lets in. Asks nothing of the network but, once, for the program itself.
+/// Whether every dependency is one that deny.toml lets in. Asks nothing of the network but, once, for the program itself and
+/// for the dependencies that only other systems have: no build here has fetched those.
 fn dependencies() -> Result<(), Problem> {
     let program = needs::cargo_program("cargo-deny", CARGO_DENY)?;
+    run(&mut cargo(&["fetch", "--locked", "--quiet"]))?;
     let check =
         ["--offline", "--all-features", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
     run(std::process::Command::new(program).current_dir(run::checkout()).args(check))
