@@ -16,6 +16,7 @@ pub mod reference;
 pub mod remote;
 pub mod retention;
 pub mod rotation;
+mod secret_file;
 pub mod serve;
 pub mod shutdown;
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! The keys that persons' pseudonyms are made with.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use milepost_ingest::Pseudonymizer;
 use milepost_model::event::hex;
-use milepost_store::failpoint::reach;
 use milepost_store::sqlite::{KeysInForce, key_fingerprint};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::secret_file;
 
 /// Its file in the data directory.
 const FILE: &str = "person.key";
@@ -138,7 +139,8 @@ impl PersonKeys {
     /// Keeps them in a data directory, in the place of those that may be there.
     pub fn keep_in(&self, directory: &Path) -> Result<(), KeyError> {
         let path = directory.join(FILE);
-        self.write(&path).map_err(|source| KeyError::Io { path, source })
+        secret_file::write(&path, &format!("{}\n", self.text()))
+            .map_err(|source| KeyError::Io { path, source })
     }
 
     /// How many there are.
@@ -172,27 +174,6 @@ impl PersonKeys {
             Ok(text) => text.parse().map(Some).map_err(|_| KeyError::BadFile(path.to_owned())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(KeyError::Io { path: path.to_owned(), source }),
-        }
-    }
-
-    /// Under another name first and then renamed, both synced: events hashed with a key that a power cut takes away
-    /// would be of persons nobody can ever name again.
-    fn write(&self, path: &Path) -> std::io::Result<()> {
-        let new = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
-        writeln!(file, "{}", self.text())?;
-        file.sync_all()?;
-        reach("key.written");
-        fs::rename(&new, path)?;
-        reach("key.renamed");
-        match path.parent() {
-            #[cfg(unix)]
-            Some(directory) => fs::File::open(directory)?.sync_all(),
-            _ => Ok(()),
         }
     }
 

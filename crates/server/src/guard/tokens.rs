@@ -3,8 +3,8 @@
 //! It is written whole, under another name and then renamed, so that whoever reads it reads all of it or all of the one
 //! before. Whoever changes it holds the lock of a file beside it meanwhile.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reloading::Reloading;
 use super::secret::{Hash, Secret};
+use crate::secret_file;
 
 /// What a token is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
@@ -194,20 +195,8 @@ impl Tokens {
         lock.lock().map_err(unable)?;
         let mut tokens = Self::read(path)?;
         let result = change(&mut tokens)?;
-        tokens.write(path).map_err(unable)?;
+        secret_file::write(path, &tokens.toml()).map_err(unable)?;
         Ok(result)
-    }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let new = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
-        file.write_all(self.toml().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
     }
 
     #[allow(clippy::format_push_string, reason = "a few tokens; writing could fail only in name")]
