@@ -11,11 +11,12 @@ pub enum Door {
     Grpc,
     Http,
     Import,
+    Kafka,
 }
 
 impl Door {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Grpc, Self::Http, Self::Import];
+    pub const ALL: [Self; 4] = [Self::Grpc, Self::Http, Self::Import, Self::Kafka];
 
     /// Its name, as a label.
     pub fn as_str(self) -> &'static str {
@@ -23,6 +24,7 @@ impl Door {
             Self::Grpc => "grpc",
             Self::Http => "http",
             Self::Import => "import",
+            Self::Kafka => "kafka",
         }
     }
 }
