@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Failure;
-use crate::config::{self, Flags};
+use crate::config::{self, Flags, Role};
 use crate::serve;
 use crate::shutdown::Requests;
 
@@ -33,6 +33,9 @@ pub(super) struct ServeArgs {
     /// The configuration [default: none].
     #[arg(long, value_name = "FILE", env = "MILEPOST_CONFIG")]
     config: Option<PathBuf>,
+    /// The part of a cluster it is [default: all].
+    #[arg(long, value_enum)]
+    role: Option<Role>,
     /// The data directory [default: milepost-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -44,7 +47,7 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         super::log("info");
-        let flags = Flags { listen: self.listen, data: self.data };
+        let flags = Flags { listen: self.listen, data: self.data, role: self.role };
         let (settings, foreign) = config::read(self.config.as_deref(), config::process_variables(), flags)
             .map_err(Failure::usage)?;
         if !foreign.is_empty() {

@@ -50,7 +50,8 @@ impl Layer {
 
     pub(super) fn flags(flags: Flags) -> Self {
         let data = flags.data.map(|data| data.to_string_lossy().into_owned());
-        let values = [("listen", flags.listen), ("data", data)];
+        let role = flags.role.map(|role| role.as_str().to_owned());
+        let values = [("listen", flags.listen), ("data", data), ("role", role)];
         let given = values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))));
         Self { place: "flags".into(), values: given.collect(), origin: Origin::Flags, variable: None }
     }

@@ -79,7 +79,8 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 
 /// A value of the wrong type, or a number out of range.
 fn misfit(origin: Origin, path: &[String], found: &Actual, wanted: &str) -> String {
-    let is_secret = path.first().is_some_and(|section| section == "privacy");
+    let is_secret =
+        path.first().is_some_and(|section| ["privacy", "kafka", "clickhouse"].contains(&section.as_str()));
     let (shown, bare) = match found {
         _ if is_secret => ("what stands here".to_owned(), "…".to_owned()),
         Actual::Bool(value) => quoted(value),

@@ -3,6 +3,7 @@
 //! The part that numbers depend on is [`milepost_model::Config`], whose keys stand at the top level of the file beside
 //! the operational ones. Unknown keys are refused: a mistyped one would otherwise change numbers in silence.
 
+mod cluster;
 mod layer;
 pub(crate) mod log;
 mod mistake;
@@ -23,6 +24,7 @@ use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
 use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::{ConnectionLimits, PeerLimits};
 
+pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, QuerySettings, Role};
 pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKeys};
 pub use source::{ConfigError, Flags, check, load, process_variables, read};
@@ -31,6 +33,8 @@ pub use source::{ConfigError, Flags, check, load, process_variables, read};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The part this process plays.
+    pub role: Role,
     /// The address to listen at.
     pub listen: String,
     /// The data directory.
@@ -47,6 +51,14 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// The listener of `/metrics`.
     pub metrics: MetricsSettings,
+    /// Kafka.
+    pub kafka: KafkaSettings,
+    /// ClickHouse.
+    pub clickhouse: ClickHouseSettings,
+    /// From Kafka to ClickHouse.
+    pub aggregate: AggregateSettings,
+    /// From ClickHouse to numbers.
+    pub query: QuerySettings,
     /// See [`Config::capabilities`]; so for the following.
     pub capabilities: BTreeMap<String, CapabilityConfig>,
     #[allow(missing_docs)]
@@ -144,6 +156,7 @@ impl Default for Settings {
     fn default() -> Self {
         let Config { capabilities, production, min_group, timeout, windows } = Config::default();
         Self {
+            role: Role::default(),
             listen: "127.0.0.1:7171".into(),
             data: "milepost-data".into(),
             limits: LimitSettings::default(),
@@ -152,6 +165,10 @@ impl Default for Settings {
             auth: AuthSettings::default(),
             tls: TlsSettings::default(),
             metrics: MetricsSettings::default(),
+            kafka: KafkaSettings::default(),
+            clickhouse: ClickHouseSettings::default(),
+            aggregate: AggregateSettings::default(),
+            query: QuerySettings::default(),
             capabilities,
             production,
             min_group,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use milepost_model::refusal::flaw;
 
-use super::{LimitSettings, Settings};
+use super::{LimitSettings, Settings, cluster};
 
 /// The smallest numbers that make sense, where that is not 0.
 const LEAST: [(&str, usize); 13] = [
@@ -61,6 +61,7 @@ pub(super) fn senseless(settings: &Settings) -> Vec<Senseless> {
         all.push(Senseless::new(&["data"], "empty: name a directory"));
     }
     limits(&settings.limits, &mut all);
+    all.extend(cluster::senseless(settings).into_iter().map(|(key, message)| Senseless::at(key, message)));
     if settings.retention.days == Some(0) {
         let message =
             "0 would drop all that is from before today: write at least 1, or nothing to keep everything";

@@ -10,7 +10,7 @@ use figment::Figment;
 use super::layer::Layer;
 use super::mistake::{Mistake, Origin, defaults, nearest};
 use super::sense::{self, alike};
-use super::{Settings, log};
+use super::{Role, Settings, log};
 
 /// Variables that are no settings, and ours all the same.
 const OF_THE_COMMAND_LINE: [&str; 5] =
@@ -23,6 +23,8 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--data`.
     pub data: Option<PathBuf>,
+    /// `--role`.
+    pub role: Option<Role>,
 }
 
 /// Why there are no settings.

@@ -30,7 +30,7 @@ fn without_anything_all_is_default() {
 fn flags_win_over_variables_and_these_over_the_file() {
     let file = "listen = 'a:1'\ndata = 'a'\nmin_group = 1\n[limits]\nfuture = '1h'\nchanges = 7";
     let environment = [("MILEPOST_LISTEN", "b:2"), ("MILEPOST_DATA", "b"), ("MILEPOST_LIMITS__FUTURE", "2h")];
-    let flags = Flags { listen: Some("c:3".into()), data: None };
+    let flags = Flags { listen: Some("c:3".into()), ..Flags::default() };
     let (settings, _) = settings(file, &environment, flags).unwrap();
     assert_eq!((settings.listen.as_str(), settings.data.as_path()), ("c:3", Path::new("b")));
     assert_eq!((settings.limits.future, settings.limits.changes), (Span::hours(2), 7));
@@ -280,4 +280,35 @@ fn the_sample_reads_and_shows_the_defaults() {
     let example = settings.capabilities.remove("release-pipeline");
     assert!(example.is_some_and(|example| example.golden_path));
     assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn each_role_says_what_it_needs() {
+    let wrong = |text: &str| settings(text, &[], Flags::default()).unwrap_err();
+    let ingest = wrong("role = \"ingest\"\n");
+    assert!(ingest.contains("kafka.brokers: missing") && ingest.contains("privacy.key: missing"), "{ingest}");
+    let aggregate = wrong("role = \"aggregate\"\n[clickhouse]\nurl = \"clickhouse:8123\"\n");
+    assert!(
+        aggregate.contains("kafka.brokers: missing") && aggregate.contains("FILE: clickhouse.url: "),
+        "{aggregate}"
+    );
+    let query = wrong("role = \"query\"\n");
+    assert!(query.contains("clickhouse.url: ") && !query.contains("kafka"), "{query}");
+    let itself =
+        wrong("[kafka]\nbrokers = \"k:9092\"\ntopics = [\"milepost-events\"]\nmin_insync_replicas = 4\n");
+    assert!(
+        itself.contains("kafka.topics: ") && itself.contains("from 1 to kafka.replication_factor, 3"),
+        "{itself}"
+    );
+}
+
+#[test]
+fn properties_of_librdkafka_are_texts_and_never_shown() {
+    let file = "[kafka.properties]\n\"linger.ms\" = 7\n\"sasl.username\" = \"ci\"\n";
+    let variables = [("MILEPOST_KAFKA__PROPERTIES__SASL_PASSWORD", "12345")];
+    let (settings, _) = settings(file, &variables, Flags::default()).unwrap();
+    let expected = [("linger.ms", "7"), ("sasl.password", "12345"), ("sasl.username", "ci")];
+    let found: Vec<_> = settings.kafka.properties.0.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(found, expected);
+    assert!(!format!("{settings:?}").contains("12345"));
 }
