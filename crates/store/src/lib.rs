@@ -10,6 +10,8 @@
 
 use milepost_model::{Event, EventId, EventKey, Model, Refusal, Rejected, Sealed, Timestamp};
 
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 pub mod failpoint;
 pub mod sqlite;
 
