@@ -1,7 +1,7 @@
 //! The one state of a running installation: the Model, the configuration it is read with, and the clock.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use milepost_model::{Config, Model, Timestamp};
 use milepost_store::Reader;
@@ -37,7 +37,30 @@ pub struct Engine {
     pub long_questions: Arc<Semaphore>,
     /// Room for the answers that watchers were told last, a permit each: what has changed since is found by them.
     pub told: Arc<Semaphore>,
+    /// How the Model stands to a store that others write; none where the keeper does.
+    following: Option<Following>,
     clock: fn() -> Timestamp,
+}
+
+/// How a Model stands to a store that others write.
+#[derive(Debug, Default)]
+pub struct Following(Mutex<Option<Instant>>);
+
+impl Following {
+    /// Notes that all that was kept at this instant is in the Model.
+    pub fn caught_up(&self, at: Instant) {
+        *self.0.lock() = Some(at);
+    }
+
+    /// Notes that the Model is to be loaded again, and is of no use until then.
+    pub fn lost(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// How long ago everything that was kept was in the Model; none before it was loaded.
+    pub fn staleness(&self) -> Option<Duration> {
+        self.0.lock().map(|at| at.elapsed())
+    }
 }
 
 impl Engine {
@@ -53,7 +76,17 @@ impl Engine {
         reader: Box<dyn Reader>,
         clock: fn() -> Timestamp,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::unshared(model, config, reader, clock))
+    }
+
+    /// With an empty Model, which is of no use before it has caught up with the store behind `reader`.
+    pub fn following(config: Config, reader: Box<dyn Reader>) -> Arc<Self> {
+        let engine = Self::unshared(Model::new(), config, reader, system_clock);
+        Arc::new(Self { following: Some(Following::default()), ..engine })
+    }
+
+    fn unshared(model: Model, config: Config, reader: Box<dyn Reader>, clock: fn() -> Timestamp) -> Self {
+        Self {
             model: RwLock::new(model),
             digest: config.digest(),
             config,
@@ -63,8 +96,19 @@ impl Engine {
             questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
             long_questions: Arc::new(Semaphore::new(1)),
             told: Arc::new(Semaphore::new(TOLD_ANSWERS)),
+            following: None,
             clock,
-        })
+        }
+    }
+
+    /// How the Model stands to a store that others write, if they do.
+    pub fn follows(&self) -> Option<&Following> {
+        self.following.as_ref()
+    }
+
+    /// Whether there is a Model to answer from.
+    pub fn is_loaded(&self) -> bool {
+        self.following.as_ref().is_none_or(|following| following.staleness().is_some())
     }
 
     /// Now.

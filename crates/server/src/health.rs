@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use milepost_ingest::Counters;
 use milepost_model::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// Upper bounds of the seconds a commit takes, and an event from acceptance to the Model.
@@ -40,6 +41,8 @@ pub struct Health {
     last_commit: AtomicI64,
     trouble: watch::Sender<Option<String>>,
     serving: AtomicBool,
+    /// What must be there first, and is not yet.
+    starting: Mutex<Option<String>>,
 }
 
 impl Health {
@@ -59,6 +62,7 @@ impl Health {
             last_commit: AtomicI64::new(i64::MIN),
             trouble: watch::Sender::new(None),
             serving: AtomicBool::new(false),
+            starting: Mutex::new(None),
         })
     }
 
@@ -87,6 +91,16 @@ impl Health {
         self.serving.store(serving, Relaxed);
     }
 
+    /// Notes what is being waited for before anything can be answered, such as `loading events`; none: nothing any more.
+    pub fn set_starting(&self, what: Option<String>) {
+        *self.starting.lock() = what;
+    }
+
+    /// What is being waited for before anything can be answered.
+    pub fn starting(&self) -> Option<String> {
+        self.starting.lock().clone()
+    }
+
     /// Notes why the process must not be sent anything any more. The first reason stays: the others follow from it.
     pub fn fail(&self, reason: impl Into<String>) {
         self.trouble.send_if_modified(|trouble| {
@@ -106,6 +120,9 @@ impl Health {
     pub fn ready(&self) -> Result<(), String> {
         if let Some(trouble) = &*self.trouble.borrow() {
             return Err(trouble.clone());
+        }
+        if let Some(what) = self.starting() {
+            return Err(what);
         }
         if self.serving.load(Relaxed) { Ok(()) } else { Err("starting or shutting down".into()) }
     }

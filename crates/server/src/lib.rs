@@ -15,6 +15,7 @@ pub mod query;
 pub mod reference;
 pub mod remote;
 pub mod retention;
+pub mod roles;
 pub mod rotation;
 mod secret_file;
 pub mod serve;

@@ -1,4 +1,4 @@
-//! Everything in one process: doors, keeper, questions and exporter on one port.
+//! What any role serves: its own paths and services on one port, with probes and `/metrics`, behind the guard.
 
 mod activity;
 mod answers;
@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use milepost_ingest::Intake;
-use milepost_ingest::grpc::IngestService;
 use milepost_wire::pb;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -27,17 +26,16 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::Settings;
-use crate::engine::Engine;
+use crate::exporter;
 use crate::guard::{self, Guard, GuardError, Guarded};
 use crate::health::Health;
-use crate::installation::{OpenError, Writing};
-use crate::{exporter, quarantine, query};
+use crate::installation::OpenError;
+use crate::roles::{Part, Whole};
 pub(crate) use connections::ConnectionLimits;
 pub(crate) use peers::PeerLimits;
 
-/// What the health service speaks of: all, which it calls by no name, and each.
-const SERVICES: [&str; 3] =
-    ["", pb::ingest_service_server::SERVICE_NAME, pb::metrics_service_server::SERVICE_NAME];
+/// What the health service calls all there is.
+const ALL: &str = "";
 
 /// Why it cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -64,21 +62,16 @@ pub enum StartError {
     Interrupted,
 }
 
-/// A serving installation.
-pub struct Running {
+/// A part of an installation that serves: all of it in one process, or one role of a cluster.
+pub struct Running<P: Part = Whole> {
     /// Where it listens.
     pub addr: SocketAddr,
     /// Where `/metrics` is, if that is somewhere else.
     pub metrics_addr: Option<SocketAddr>,
     /// What guards it.
     pub guard: Guard,
-    /// Answers.
-    pub engine: Arc<Engine>,
-    /// Its own numbers.
-    pub health: Arc<Health>,
-    /// The way in, for those in the same process.
-    pub intake: Arc<Intake>,
-    writing: Writing,
+    /// What is served.
+    pub part: P,
     reporter: HealthReporter,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -86,8 +79,13 @@ pub struct Running {
     deadline: Duration,
 }
 
-/// Opens the data directory and serves it. Returns once requests are answered.
+/// Serves all of an installation in this process. Returns once requests are answered.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    start_part(settings).await
+}
+
+/// Opens a part and serves it. Returns once requests are answered.
+pub async fn start_part<P: Part>(settings: Settings) -> Result<Running<P>, StartError> {
     // First of all, as nothing else fails as fast.
     let (listener, addr) = listen(&settings.listen).await?;
     let own = match &settings.metrics.listen {
@@ -98,52 +96,35 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let guard = Guard::new(&settings, addr)?;
     let metrics_guard = metrics_addr.map(|addr| guard.for_metrics(&settings.metrics, addr));
     let deadline = Duration::from_secs(settings.limits.shutdown.seconds());
-    let (limits, series) = (settings.limits.connections(), settings.limits.series);
+    let limits = settings.limits.connections();
 
-    let opened = tokio::task::spawn_blocking(move || {
-        let (writing, engine) = Writing::open_with_model(&settings)?;
-        writing.retain(&settings)?;
-        Ok::<_, OpenError>((writing, engine))
-    });
-    let (writing, engine) = opened.await.map_err(|_| StartError::Interrupted)??;
-    let (health, intake) = (Arc::clone(&writing.health), Arc::clone(&writing.intake));
-    let quarantine = quarantine::http::router(writing.quarantine(&engine));
-    let exporter = exporter::router(Arc::clone(&engine), Arc::clone(&health), series);
+    let part = P::open(settings).await?;
+    let health = part.health();
+    let exporter = exporter::router(part.scraped());
     let (with_metrics, alone) =
         if own.is_none() { (exporter, None) } else { (Router::new(), Some(exporter)) };
-    let (reporter, router) = routes(&engine, &health, &intake, quarantine.merge(with_metrics)).await?;
+    let (reporter, router) = routes(&part, with_metrics).await?;
 
     let stop = watch::Sender::new(false);
     let serve = |listener, router: Router, guard: Guard| {
         let guarded = Guarded { guard: guard.clone(), health: Arc::clone(&health) };
-        let router = router.layer(axum::middleware::from_fn_with_state(guarded, guard::authorize));
+        let router = router
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&health), not_before_it_is_ready))
+            .layer(axum::middleware::from_fn_with_state(guarded, guard::authorize));
         connections::serve(listener, router, guard, limits, stop.subscribe())
     };
     let everything = serve(listener, router, guard.clone());
     let metrics = own.zip(metrics_guard).map(|((listener, _), guard)| {
         let router = probes(&health).merge(alone.unwrap_or_default());
-        serve(listener, router.fallback(not_found), guard)
+        serve(listener, router.fallback(not_found::<P>), guard)
     });
     let server = tokio::spawn(async move {
         futures::future::join(everything, futures::future::OptionFuture::from(metrics)).await;
     });
     let following = tokio::spawn(guard.clone().follow());
-    tokio::spawn(report_failure(Arc::clone(&health), reporter.clone()));
+    tokio::spawn(report_failure(Arc::clone(&health), P::SERVICES, reporter.clone()));
     health.set_serving(true);
-    Ok(Running {
-        addr,
-        metrics_addr,
-        guard,
-        engine,
-        health,
-        intake,
-        writing,
-        reporter,
-        stop,
-        server,
-        following,
-        deadline,
-    })
+    Ok(Running { addr, metrics_addr, guard, part, reporter, stop, server, following, deadline })
 }
 
 async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -161,21 +142,15 @@ fn probes(health: &Arc<Health>) -> Router {
 }
 
 /// HTTP and gRPC on one port: a gRPC method is a path.
-async fn routes(
-    engine: &Arc<Engine>,
-    health: &Arc<Health>,
-    intake: &Arc<Intake>,
-    more: Router,
-) -> Result<(HealthReporter, Router), StartError> {
-    let http = probes(health)
-        .merge(milepost_ingest::http::router(Arc::clone(intake)))
-        .merge(query::http::router(Arc::clone(engine)))
+async fn routes<P: Part>(part: &P, more: Router) -> Result<(HealthReporter, Router), StartError> {
+    let http = probes(&part.health())
+        .merge(part.http())
         .merge(more)
         .method_not_allowed_fallback(wrong_method)
-        .fallback(not_found);
+        .fallback(not_found::<P>);
 
     let (reporter, grpc_health) = tonic_health::server::health_reporter();
-    for service in &SERVICES[1..] {
+    for service in P::SERVICES {
         reporter.set_service_status(service, ServingStatus::Serving).await;
     }
     let reflection = || {
@@ -183,9 +158,8 @@ async fn routes(
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::from(http)
-        .add_service(IngestService::new(Arc::clone(intake), engine.closing.subscribe()))
-        .add_service(query::grpc::service(Arc::clone(engine)))
+    let routes = part
+        .grpc(Routes::from(http))
         .add_service(grpc_health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -193,11 +167,41 @@ async fn routes(
 }
 
 /// Tells those who ask the health service what `/readyz` tells the others.
-async fn report_failure(health: Arc<Health>, reporter: HealthReporter) {
+async fn report_failure(
+    health: Arc<Health>,
+    services: &'static [&'static str],
+    reporter: HealthReporter,
+) {
     health.failed().await;
-    for service in SERVICES {
+    for service in [ALL].iter().chain(services) {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
     }
+}
+
+/// Turns away whoever would be answered from what is not there yet, in the language of whoever asks.
+async fn not_before_it_is_ready(
+    State(health): State<Arc<Health>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let is_of_the_process =
+        ["/healthz", "/readyz", "/metrics"].contains(&path) || path.starts_with("/grpc.health.v1.Health/");
+    let Some(why) = health.starting().filter(|_| !is_of_the_process) else {
+        return next.run(request).await;
+    };
+    let message = format!("{why}; ask again later");
+    if is_grpc(request.headers()) {
+        return Status::unavailable(message).into_http();
+    }
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "starting", "", &message);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    content_type.starts_with(b"application/grpc")
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> Response {
@@ -208,13 +212,12 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
 }
 
 /// In the language of whoever asked.
-async fn not_found(headers: HeaderMap) -> Response {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if content_type.starts_with(b"application/grpc") {
+async fn not_found<P: Part>(headers: HeaderMap) -> Response {
+    if is_grpc(&headers) {
         return Status::unimplemented("no such service; reflection lists those there are").into_http();
     }
-    let message = "no such path: there are /v1/events, /v1/metrics, /v1/quarantine/retry, /metrics, /healthz and /readyz";
-    refusal(StatusCode::NOT_FOUND, "not_found", "path", message)
+    let message = format!("no such path: there are {}/metrics, /healthz and /readyz", P::PATHS);
+    refusal(StatusCode::NOT_FOUND, "not_found", "path", &message)
 }
 
 /// The answer says in its `Allow` header which methods there are.
@@ -228,15 +231,20 @@ fn refusal(status: StatusCode, reason: &str, field: &str, message: &str) -> Resp
     (status, axum::Json(body)).into_response()
 }
 
-impl Running {
-    /// Stops accepting, lets requests under way finish within the deadline, keeps all that was taken, and gives up the
-    /// data directory.
+impl<P: Part> Running<P> {
+    /// Waits until the part cannot go on. Why.
+    pub async fn failed(&mut self) -> String {
+        self.part.failed().await
+    }
+
+    /// Stops accepting, lets requests under way finish within the deadline, keeps all that was taken, and gives up what
+    /// the part holds.
     pub async fn shutdown(self) {
-        let Self { engine, health, writing, mut reporter, stop, mut server, following, deadline, .. } = self;
+        let Self { part, mut reporter, stop, mut server, following, deadline, .. } = self;
         following.abort();
-        health.set_serving(false);
-        engine.closing.send_replace(true);
-        for service in SERVICES {
+        part.health().set_serving(false);
+        part.end_streams();
+        for service in [ALL].iter().chain(P::SERVICES) {
             // Ends the streams of those who watch it.
             reporter.clear_service_status(service).await;
         }
@@ -245,9 +253,7 @@ impl Running {
             tracing::warn!("requests were still under way at the deadline; their connections are closed");
             server.abort();
         }
-        if tokio::task::spawn_blocking(move || writing.close()).await.is_err() {
-            tracing::error!("the keeper could not be closed");
-        }
+        part.close().await;
     }
 }
 

@@ -100,7 +100,7 @@ pub async fn computing<T: Send + 'static>(
     engine: Arc<Engine>,
     work: impl FnOnce(&Engine) -> Result<T, AskError> + Send + 'static,
 ) -> Result<T, AskError> {
-    computing_within(Arc::clone(&engine.questions), engine, work).await
+    computing_within(Arc::clone(&engine.questions), move || work(&engine)).await
 }
 
 /// What a long question has until it goes among the extensions of its response, and with it to whoever counts what waits
@@ -125,14 +125,13 @@ pub async fn answering<T: Send + 'static>(
 /// As [`computing`], with room of its own: what must not wait for the questions of others.
 pub async fn computing_within<T: Send + 'static>(
     room: Arc<Semaphore>,
-    engine: Arc<Engine>,
-    work: impl FnOnce(&Engine) -> Result<T, AskError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, AskError> + Send + 'static,
 ) -> Result<T, AskError> {
     let permit = permit(room).await?;
     let computed = tokio::task::spawn_blocking(move || {
         // Held by the work, not by its caller: a caller that goes away does not make room for another.
         let _permit = permit;
-        work(&engine)
+        work()
     });
     computed.await.unwrap_or_else(|panic| Err(AskError::Failed(format!("the computation failed: {panic}"))))
 }

@@ -11,7 +11,7 @@ use super::budget::Budget;
 use super::exposition::{Family, Labels, Number};
 
 /// What goes out about the platform.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Business {
     /// All families, in the order of the registry.
     pub families: Vec<Family>,

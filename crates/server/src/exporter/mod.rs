@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use milepost_model::Timestamp;
 use tokio::sync::Semaphore;
 
 mod budget;
@@ -19,49 +20,50 @@ mod process;
 
 use crate::answers::{self, AskError};
 use crate::engine::Engine;
-use crate::health::Health;
 use business::Business;
+use exposition::Family;
+
+/// What a scrape is of.
+#[derive(Clone)]
+pub struct Scraped {
+    /// Whose metrics there are. None: nobody's.
+    pub engine: Option<Arc<Engine>>,
+    /// Milepost's own families.
+    pub own: Arc<dyn Fn() -> Vec<Family> + Send + Sync>,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// Series that one scrape has at most.
+    pub series: usize,
+}
 
 #[derive(Clone)]
 struct Exported {
-    engine: Arc<Engine>,
-    health: Arc<Health>,
+    scraped: Scraped,
     scrapes: Arc<Semaphore>,
-    series: usize,
 }
 
 /// Scrapes at the same time. They do not wait for questions, however many or long those are.
 const SCRAPES: usize = 2;
 
-/// The route. One scrape has at most so many series.
-pub fn router(engine: Arc<Engine>, health: Arc<Health>, series: usize) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(Exported {
-        engine,
-        health,
-        scrapes: Arc::new(Semaphore::new(SCRAPES)),
-        series,
-    })
+/// The route.
+pub fn router(scraped: Scraped) -> Router {
+    let exported = Exported { scraped, scrapes: Arc::new(Semaphore::new(SCRAPES)) };
+    Router::new().route("/metrics", get(metrics)).with_state(exported)
 }
 
 async fn metrics(State(exported): State<Exported>, headers: HeaderMap) -> Result<Response, AskError> {
-    let Exported { engine, health, scrapes, series } = exported;
+    let Exported { scraped, scrapes } = exported;
     let dialect = negotiation::dialect(headers.get_all(header::ACCEPT));
-    let text = answers::computing_within(scrapes, engine, move |engine| {
-        let now = engine.now();
-        let (business, events) = {
-            let model = engine.model.read();
-            let business = business::business(&model, &engine.config, now, series);
-            (business.map_err(|error| AskError::Failed(error.to_string()))?, model.events())
-        };
-        let Business { mut families, folded } = business;
-        // A store that cannot be asked is told of by the commits that fail; the rest of the scrape still counts.
-        let (sizes, horizon) = {
-            let mut reader = engine.reader.lock();
-            (reader.sizes().ok(), reader.horizon().ok().flatten())
-        };
-        families.extend(own::own(&health, &engine.digest, events, sizes));
-        families.extend(own::retention(horizon));
-        families.extend(process::process(health.started_at));
+    let text = answers::computing_within(scrapes, move || {
+        let Scraped { engine, own, started_at, series } = scraped;
+        let business = engine.filter(|engine| engine.is_loaded()).map(|engine| {
+            let now = engine.now();
+            business::business(&engine.model.read(), &engine.config, now, series)
+        });
+        let business = business.transpose().map_err(|error| AskError::Failed(error.to_string()))?;
+        let Business { mut families, folded } = business.unwrap_or_default();
+        families.extend(own());
+        families.extend(process::process(started_at));
         families.extend(own::exported(&families, folded, series));
         Ok(exposition::write(&families, dialect))
     })

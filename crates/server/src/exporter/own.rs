@@ -7,20 +7,11 @@ use milepost_model::{Door, Timestamp};
 use milepost_store::{Horizon, Sizes};
 
 use super::exposition::{Family, Number};
+use crate::engine::Engine;
 use crate::health::Health;
 
-/// All families. `events` is what the Model holds; `sizes` what the store does, where it could be asked.
-pub fn own(health: &Health, config_digest: &str, events: usize, sizes: Option<Sizes>) -> Vec<Family> {
-    let mut families = doors(health);
-    families.extend([retried(health), denied(health)]);
-    families.extend(keeping(health));
-    families.push(gauge("milepost_model_events", "Winning events in the Model.", events as u64));
-    families.extend(sizes.into_iter().flat_map(kept));
-    families.extend(identity(config_digest));
-    families
-}
-
-fn doors(health: &Health) -> Vec<Family> {
+/// What came in, and what became of it.
+pub(crate) fn doors(health: &Health) -> Vec<Family> {
     let mut fates =
         Family::counter("milepost_events", "Events received, by door and by what became of them.");
     let mut refused = Family::counter("milepost_refused_events", "Events refused, by door and reason.");
@@ -48,7 +39,7 @@ fn doors(health: &Health) -> Vec<Family> {
 }
 
 /// Not among the events received: they were counted as refused when they came.
-fn retried(health: &Health) -> Family {
+pub(crate) fn retried(health: &Health) -> Family {
     let help = "Refused events that `milepost quarantine retry` tried again, by what became of them.";
     ["stored", "duplicate", "refused"].into_iter().zip(&health.retried).fold(
         Family::counter("milepost_quarantine_retried_events", help),
@@ -58,7 +49,8 @@ fn retried(health: &Health) -> Family {
     )
 }
 
-fn denied(health: &Health) -> Family {
+/// Who was turned away.
+pub(crate) fn denied(health: &Health) -> Family {
     let (unauthenticated, forbidden) = health.denials();
     let help = "Requests turned away: without a good token, and with one that is for something else.";
     [("unauthenticated", unauthenticated), ("forbidden", forbidden)]
@@ -68,7 +60,8 @@ fn denied(health: &Health) -> Family {
         })
 }
 
-fn keeping(health: &Health) -> Vec<Family> {
+/// How what came in is kept.
+pub(crate) fn keeping(health: &Health) -> Vec<Family> {
     let histogram = |name, help, histogram: &crate::health::Histogram| {
         Family::histogram(name, help).with_histogram(&histogram.read())
     };
@@ -110,6 +103,20 @@ fn keeping(health: &Health) -> Vec<Family> {
     families
 }
 
+/// What the Model holds, and the store it is of.
+pub(crate) fn model(engine: &Engine) -> Vec<Family> {
+    let events = engine.model.read().events();
+    // A store that cannot be asked is told of by what fails; the rest of the scrape still counts.
+    let (sizes, horizon) = {
+        let mut reader = engine.reader.lock();
+        (reader.sizes().ok(), reader.horizon().ok().flatten())
+    };
+    let mut families = vec![gauge("milepost_model_events", "Winning events in the Model.", events as u64)];
+    families.extend(sizes.into_iter().flat_map(kept));
+    families.extend(retention(horizon));
+    families
+}
+
 fn kept(sizes: Sizes) -> Vec<Family> {
     vec![
         gauge("milepost_store_versions", "Versions of events kept.", sizes.versions),
@@ -135,7 +142,7 @@ fn kept(sizes: Sizes) -> Vec<Family> {
 }
 
 /// How far retention has come, if it was ever on.
-pub(super) fn retention(horizon: Option<Horizon>) -> Vec<Family> {
+fn retention(horizon: Option<Horizon>) -> Vec<Family> {
     let dropped = counter(
         "milepost_retention_dropped_events",
         "Versions of events ever whose contents retention has dropped.",
@@ -149,7 +156,8 @@ pub(super) fn retention(horizon: Option<Horizon>) -> Vec<Family> {
     std::iter::once(dropped).chain(at).collect()
 }
 
-fn identity(config_digest: &str) -> Vec<Family> {
+/// Which Milepost this is.
+pub(crate) fn identity(config_digest: &str) -> Vec<Family> {
     let info = |name, help, label, value: &str| {
         Family::gauge(name, help).with(vec![(label, value.to_owned())], Number::Count(1))
     };
@@ -184,11 +192,13 @@ pub(super) fn exported(families: &[Family], folded: usize, limit: usize) -> Vec<
     own.map(|(name, help, value)| gauge(name, help, value as u64)).into()
 }
 
-fn gauge(name: &str, help: &str, value: u64) -> Family {
+/// A gauge of one series.
+pub(crate) fn gauge(name: &str, help: &str, value: u64) -> Family {
     Family::gauge(name, help).with(Vec::new(), Number::Count(value))
 }
 
-fn counter(name: &str, help: &str, value: u64) -> Family {
+/// A counter of one series.
+pub(crate) fn counter(name: &str, help: &str, value: u64) -> Family {
     Family::counter(name, help).with(Vec::new(), Number::Count(value))
 }
 

@@ -4,13 +4,25 @@ use milepost_model::{Config, Model};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::health::Health;
+use crate::roles::whole;
 use crate::testing;
 
 async fn scraped(accept: &str) -> (String, String) {
     let engine = testing::engine();
     let health = Health::new(engine.now());
+    let own = {
+        let (engine, health) = (Arc::clone(&engine), Arc::clone(&health));
+        move || whole::families(&engine, &health)
+    };
+    let scraped = Scraped {
+        started_at: health.started_at,
+        engine: Some(engine),
+        own: Arc::new(own),
+        series: 10_000,
+    };
     let request = Request::get("/metrics").header(header::ACCEPT, accept).body(Body::empty()).unwrap();
-    let response = router(engine, health, 10_000).oneshot(request).await.unwrap();
+    let response = router(scraped).oneshot(request).await.unwrap();
     let content_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (content_type, String::from_utf8(body.to_vec()).unwrap())

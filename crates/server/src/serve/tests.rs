@@ -47,8 +47,8 @@ async fn http_and_grpc_share_a_port() {
     let mut client = IngestServiceClient::connect(format!("http://{addr}")).await.unwrap();
     let events = vec![proto::encode(&json::decode(event(1).as_bytes()).unwrap())];
     assert_eq!(client.publish(pb::PublishRequest { events }).await.unwrap().into_inner().results.len(), 1);
-    assert_eq!(running.engine.model.read().events(), 1);
-    running.health.fail("the disk is on fire");
+    assert_eq!(running.part.engine.model.read().events(), 1);
+    running.part.health.fail("the disk is on fire");
     assert_eq!(get(addr, "/readyz").await, (503, "not ready: the disk is on fire\n".into()));
     running.shutdown().await;
 }
@@ -67,9 +67,9 @@ async fn an_import_here_and_one_over_http_give_the_same() {
     assert_eq!(first.await.unwrap(), expected);
     assert_eq!(refused, ["f:5001"]);
 
-    let again = import(input(), &Target::Here(Arc::clone(&running.intake)), |_, _| ()).await.unwrap();
+    let again = import(input(), &Target::Here(Arc::clone(&running.part.intake)), |_, _| ()).await.unwrap();
     assert_eq!(again, Summary { read: 5_001, stored: 0, duplicate: 5_000, refused: 1 });
-    assert_eq!(running.health.events.read(Door::Import).received(), 5_001);
+    assert_eq!(running.part.health.events.read(Door::Import).received(), 5_001);
     running.shutdown().await;
 }
 
@@ -94,12 +94,12 @@ async fn what_was_acked_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let running = start(settings(&directory)).await.unwrap();
     let text = event(1);
-    let prepared = running.intake.prepare(Door::Http, [Sent::Json(text.as_bytes())]);
-    running.intake.submit(prepared).await.unwrap();
+    let prepared = running.part.intake.prepare(Door::Http, [Sent::Json(text.as_bytes())]);
+    running.part.intake.submit(prepared).await.unwrap();
     running.shutdown().await;
 
     let running = start(settings(&directory)).await.unwrap();
-    assert_eq!(running.engine.model.read().events(), 1);
+    assert_eq!(running.part.engine.model.read().events(), 1);
     running.shutdown().await;
 }
 
@@ -168,11 +168,11 @@ async fn reflection_and_health_know_every_service() {
         let request = HealthCheckRequest { service: service.to_owned() };
         health.check(request).await.unwrap().into_inner().status() == Status::Serving
     };
-    for service in SERVICES {
-        assert!(service.is_empty() || names.iter().any(|name| name == service), "{service}: {names:?}");
+    for service in [ALL].iter().chain(Whole::SERVICES) {
+        assert!(service.is_empty() || names.iter().any(|name| name == *service), "{service}: {names:?}");
         assert!(serving(service).await, "{service}");
     }
-    running.health.fail("out of luck");
+    running.part.health.fail("out of luck");
     while serving("").await {
         tokio::task::yield_now().await;
     }

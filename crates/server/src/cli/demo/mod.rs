@@ -111,12 +111,12 @@ impl DemoArgs {
     async fn show(&self, running: &Running) -> Result<(), DemoError> {
         print(INTRODUCTION)?;
         let started = Instant::now();
-        let Summary { stored, duplicate, refused, .. } = take_in(Arc::clone(&running.intake)).await?;
+        let Summary { stored, duplicate, refused, .. } = take_in(Arc::clone(&running.part.intake)).await?;
         let seconds = started.elapsed().as_secs_f64();
         print(&format!(
             "{stored} events stored, {duplicate} known already, {refused} refused, in {seconds:.1} s\n\n"
         ))?;
-        print(&story(Arc::clone(&running.engine)).await?)?;
+        print(&story(Arc::clone(&running.part.engine)).await?)?;
         if let Some(data) = &self.data {
             print(&kept::told(data)?)?;
         }

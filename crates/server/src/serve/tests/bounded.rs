@@ -112,8 +112,8 @@ async fn answers_that_are_not_read_leave_no_room_for_more_and_give_it_back() {
     let running = start(settings).await.unwrap();
     let text =
         event(1).replace("team.registered", "capability.registered").replace("\"team\"", "\"capability\"");
-    let prepared = running.intake.prepare(Door::Http, [Sent::Json(text.as_bytes())]);
-    running.intake.submit(prepared).await.unwrap();
+    let prepared = running.part.intake.prepare(Door::Http, [Sent::Json(text.as_bytes())]);
+    running.part.intake.submit(prepared).await.unwrap();
 
     let (mut client, _ended) = client(Ipv4Addr::LOCALHOST, running.addr).await;
     let long = || Request::get(format!("http://x{LONG}")).body(()).unwrap();

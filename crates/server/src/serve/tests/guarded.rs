@@ -329,9 +329,9 @@ async fn only_admins_have_refused_events_tried_again() {
     let left = outcome("{}").await;
     assert_eq!((left.tried, left.forbidden, left.quarantined), (0, 1, 1));
     let rehearsed = outcome(r#"{"reasons":["forbidden"],"dry_run":true}"#).await;
-    assert_eq!((rehearsed.stored, running.engine.model.read().events()), (1, 0));
+    assert_eq!((rehearsed.stored, running.part.engine.model.read().events()), (1, 0));
     assert_eq!(outcome(r#"{"reasons":["forbidden"]}"#).await.stored, 1);
-    assert_eq!(running.engine.model.read().events(), 1);
+    assert_eq!(running.part.engine.model.read().events(), 1);
     assert_eq!(outcome(r#"{"numbers":[1]}"#).await, Outcome::default());
     running.shutdown().await;
 }
