@@ -1,4 +1,4 @@
-//! Which crate may depend on which: model ← wire ← ingest ← server, model ← store ← server.
+//! Which crate may depend on which: model ← wire ← log ← ingest ← server, model ← store ← server.
 
 use std::path::Path;
 
@@ -10,9 +10,10 @@ use crate::run::{Problem, cargo, output};
 const INTERNAL: &[(&str, &[&str])] = &[
     ("milepost-model", &[]),
     ("milepost-wire", &["milepost-model"]),
-    ("milepost-ingest", &["milepost-model", "milepost-wire"]),
+    ("milepost-log", &["milepost-model", "milepost-wire"]),
+    ("milepost-ingest", &["milepost-model", "milepost-wire", "milepost-log"]),
     ("milepost-store", &["milepost-model"]),
-    ("milepost", &["milepost-model", "milepost-wire", "milepost-ingest", "milepost-store"]),
+    ("milepost", &["milepost-model", "milepost-wire", "milepost-log", "milepost-ingest", "milepost-store"]),
     // End-to-end tests see the public forms only; what needs `now` as an argument, or opens what a crash has left a
     // thousand times, asks the library.
     (
