@@ -16,6 +16,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use milepost_log::LogError;
+use milepost_store::clickhouse;
 use milepost_wire::pb;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -57,6 +59,15 @@ pub enum StartError {
     /// The descriptors for reflection.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// Kafka.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// ClickHouse.
+    #[error(transparent)]
+    ClickHouse(#[from] clickhouse::Error),
+    /// There is no key for persons.
+    #[error("privacy.key: missing: give all that take events the same one (MILEPOST_PRIVACY__KEY)")]
+    NoKey,
     /// Opening was interrupted.
     #[error("opening the data directory was interrupted")]
     Interrupted,
@@ -167,11 +178,7 @@ async fn routes<P: Part>(part: &P, more: Router) -> Result<(HealthReporter, Rout
 }
 
 /// Tells those who ask the health service what `/readyz` tells the others.
-async fn report_failure(
-    health: Arc<Health>,
-    services: &'static [&'static str],
-    reporter: HealthReporter,
-) {
+async fn report_failure(health: Arc<Health>, services: &'static [&'static str], reporter: HealthReporter) {
     health.failed().await;
     for service in [ALL].iter().chain(services) {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
@@ -179,11 +186,7 @@ async fn report_failure(
 }
 
 /// Turns away whoever would be answered from what is not there yet, in the language of whoever asks.
-async fn not_before_it_is_ready(
-    State(health): State<Arc<Health>>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn not_before_it_is_ready(State(health): State<Arc<Health>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_of_the_process =
         ["/healthz", "/readyz", "/metrics"].contains(&path) || path.starts_with("/grpc.health.v1.Health/");

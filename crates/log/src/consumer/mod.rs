@@ -105,7 +105,8 @@ impl<T> Batch<T> {
 
     /// How far one has read who is done with it.
     pub fn positions(&self) -> Positions {
-        let last = |part: &Part<T>| part.records.last().map(|record| (part.partition.clone(), record.offset + 1));
+        let last =
+            |part: &Part<T>| part.records.last().map(|record| (part.partition.clone(), record.offset + 1));
         self.parts.iter().filter_map(last).collect()
     }
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Failure;
-use crate::config::{self, Flags, Role};
-use crate::serve;
+use crate::config::{self, Flags, Role, Settings};
+use crate::roles::{Aggregate, Ingest, Part, Query, Whole};
+use crate::serve::start_part;
 use crate::shutdown::Requests;
 
 const HELP: &str = "\
@@ -53,25 +54,37 @@ impl ServeArgs {
         if !foreign.is_empty() {
             tracing::warn!(variables = foreign.join(", "), "these name no setting and are ignored");
         }
-        super::block_on(async {
-            let mut requests = Requests::listen().map_err(Failure::new)?;
-            let running = tokio::select! {
-                running = serve::start(settings) => running.map_err(Failure::new)?,
-                asked = requests.next() => {
-                    tracing::info!("asked to end before anything was taken");
-                    return asked.map_err(Failure::new).map(|()| ExitCode::SUCCESS);
-                }
-            };
-            let scheme = if running.guard.has_tls() { "https" } else { "http" };
-            eprintln!("milepost listens at {scheme}://{} (gRPC and HTTP)", running.addr);
-            if let Some(addr) = running.metrics_addr {
-                eprintln!("milepost answers /metrics at {addr}");
-            }
-            requests.next().await.map_err(Failure::new)?;
-            requests.end_at_the_next();
-            tracing::info!("asked to end");
-            running.shutdown().await;
-            Ok(ExitCode::SUCCESS)
-        })
+        match settings.role {
+            Role::All => serve::<Whole>(settings),
+            Role::Ingest => serve::<Ingest>(settings),
+            Role::Aggregate => serve::<Aggregate>(settings),
+            Role::Query => serve::<Query>(settings),
+        }
     }
+}
+
+fn serve<P: Part>(settings: Settings) -> Result<ExitCode, Failure> {
+    super::block_on(async {
+        let mut requests = Requests::listen().map_err(Failure::new)?;
+        let mut running = tokio::select! {
+            running = start_part::<P>(settings) => running.map_err(Failure::new)?,
+            asked = requests.next() => {
+                tracing::info!("asked to end before anything was taken");
+                return asked.map_err(Failure::new).map(|()| ExitCode::SUCCESS);
+            }
+        };
+        let scheme = if running.guard.has_tls() { "https" } else { "http" };
+        eprintln!("milepost listens at {scheme}://{} (gRPC and HTTP)", running.addr);
+        if let Some(addr) = running.metrics_addr {
+            eprintln!("milepost answers /metrics at {addr}");
+        }
+        let failed = tokio::select! {
+            asked = requests.next() => asked.map_err(Failure::new).map(|()| None)?,
+            why = running.failed() => Some(why),
+        };
+        requests.end_at_the_next();
+        tracing::info!("asked to end");
+        running.shutdown().await;
+        failed.map_or(Ok(ExitCode::SUCCESS), |why| Err(Failure::new(why)))
+    })
 }

@@ -2,11 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use milepost_model::Span;
+use milepost_store::clickhouse;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Settings;
+
+/// How long a connection to ClickHouse may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Bytes a record of the log may have at least, and how many times as large as the event as it was sent: its canonical form may be
+/// longer, as may be what is said of a refused one.
+const RECORD_BYTES: usize = 1024 * 1024;
+const RECORD_FACTOR: usize = 4;
 
 /// Which part a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
@@ -61,6 +72,24 @@ pub struct KafkaSettings {
     pub properties: Properties,
 }
 
+impl KafkaSettings {
+    /// The log they describe, for events of at most so many bytes as they are sent.
+    pub(crate) fn options(&self, event_bytes: usize) -> milepost_log::Options {
+        let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        milepost_log::Options {
+            brokers: self.brokers.clone(),
+            topic: self.topic.clone(),
+            refused_topic: self.refused_topic.clone(),
+            group: self.group.clone(),
+            partitions: number(self.partitions),
+            replication_factor: self.replication_factor.into(),
+            min_insync_replicas: self.min_insync_replicas.into(),
+            properties: self.properties.0.clone(),
+            message_bytes: RECORD_BYTES.max(event_bytes.saturating_mul(RECORD_FACTOR)),
+        }
+    }
+}
+
 impl Default for KafkaSettings {
     fn default() -> Self {
         Self {
@@ -92,8 +121,28 @@ pub struct ClickHouseSettings {
     pub password: Password,
     /// The shards events are spread over, as ClickHouse calls them in `remote_servers`. Absent: one server.
     pub cluster: Option<String>,
+    /// How long a statement may take.
+    pub timeout: Span,
     /// Sent with every statement.
     pub settings: Texts,
+}
+
+impl ClickHouseSettings {
+    /// The connection they describe.
+    pub(crate) fn options(&self) -> clickhouse::Options {
+        clickhouse::Options {
+            url: self.url.clone(),
+            database: self.database.clone(),
+            user: self.user.clone(),
+            password: self.password.0.clone(),
+            cluster: self.cluster.clone(),
+            settings: self.settings.0.clone(),
+            timeouts: clickhouse::Timeouts {
+                connect: CONNECT,
+                statement: Duration::from_secs(self.timeout.seconds()),
+            },
+        }
+    }
 }
 
 impl Default for ClickHouseSettings {
@@ -104,6 +153,7 @@ impl Default for ClickHouseSettings {
             user: "default".into(),
             password: Password::default(),
             cluster: None,
+            timeout: Span::from_seconds(30),
             settings: Texts::default(),
         }
     }

@@ -15,12 +15,8 @@ async fn scraped(accept: &str) -> (String, String) {
         let (engine, health) = (Arc::clone(&engine), Arc::clone(&health));
         move || whole::families(&engine, &health)
     };
-    let scraped = Scraped {
-        started_at: health.started_at,
-        engine: Some(engine),
-        own: Arc::new(own),
-        series: 10_000,
-    };
+    let scraped =
+        Scraped { started_at: health.started_at, engine: Some(engine), own: Arc::new(own), series: 10_000 };
     let request = Request::get("/metrics").header(header::ACCEPT, accept).body(Body::empty()).unwrap();
     let response = router(scraped).oneshot(request).await.unwrap();
     let content_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();

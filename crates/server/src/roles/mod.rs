@@ -4,8 +4,11 @@
 //! there. None of them keeps anything that cannot be read again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use milepost_log::Report;
+use tokio::sync::oneshot;
 use tonic::service::Routes;
 
 use crate::config::Settings;
@@ -13,8 +16,14 @@ use crate::exporter::Scraped;
 use crate::health::Health;
 use crate::serve::StartError;
 
+pub mod aggregate;
+pub mod ingest;
+pub mod query;
 pub mod whole;
 
+pub use aggregate::Aggregate;
+pub use ingest::Ingest;
+pub use query::Query;
 pub use whole::Whole;
 
 /// A part that a process can play. [`crate::serve`] puts it behind a listener.
@@ -51,4 +60,38 @@ pub trait Part: Sized + Send + 'static {
 
     /// Keeps all that was taken, and gives up what it holds. Nobody asks for anything any more.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What it was told by a task of its own that has failed.
+async fn told(failed: &mut oneshot::Receiver<String>) -> String {
+    match failed.await {
+        Ok(why) => why,
+        // The task has ended well, and will not fail any more.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Says what was done to the topics.
+fn told_of_topics(report: &Report) {
+    for topic in &report.made {
+        tracing::info!(topic, "made in Kafka");
+    }
+    for note in &report.notes {
+        tracing::warn!(note, "Kafka's topics");
+    }
+}
+
+/// Pauses between tries, each twice as long as the one before, up to some seconds.
+struct Patience(Duration);
+
+fn patience() -> Patience {
+    Patience(Duration::from_millis(100))
+}
+
+impl Patience {
+    async fn pause(&mut self) {
+        const LONGEST: Duration = Duration::from_secs(5);
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST);
+    }
 }

@@ -1,0 +1,162 @@
+//! Keeps the Model what ClickHouse says.
+//!
+//! Laws:
+//!
+//! 1. **The Model is that of a progress**: of all winners among the records before it, whatever else ClickHouse shows already. So two
+//!    replicas at the same progress give the same bytes.
+//! 2. **A replica that calculates with another configuration than the others does not answer**, and says so.
+//! 3. **What is known is told**: while ClickHouse cannot be asked, answers go on, and say how old they are.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use milepost_store::clickhouse::{self, Agreement, ClickHouse, Error, Progress};
+use parking_lot::Mutex;
+
+use super::super::patience;
+use crate::engine::Engine;
+use crate::health::Health;
+
+/// Records of the log that are looked at together.
+const RECORDS: u64 = 20_000;
+/// Winners that are changed while the Model is locked.
+const LOCKED: usize = 2_000;
+/// How often it is looked whether another configuration has been agreed on.
+const AGREE: Duration = Duration::from_secs(2);
+
+/// How far it has come.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    pub(super) progress: Progress,
+    pub(super) failures: u64,
+}
+
+/// What the loop needs.
+pub(super) struct Follow {
+    pub(super) clickhouse: ClickHouse,
+    pub(super) engine: Arc<Engine>,
+    pub(super) health: Arc<Health>,
+    pub(super) followed: Arc<Mutex<Followed>>,
+    pub(super) every: Duration,
+}
+
+impl Follow {
+    /// Until it cannot go on: why.
+    pub(super) async fn for_ever(self) -> Error {
+        let mut ready = false;
+        loop {
+            let done = if ready { self.follow().await } else { self.load().await.map(|()| true) };
+            match done {
+                Ok(still) => ready = still,
+                Err(error @ Error::Unavailable(_)) => {
+                    tracing::warn!(%error, "waiting for ClickHouse");
+                    self.followed.lock().failures += 1;
+                    if !ready {
+                        self.health.set_starting(Some(error.to_string()));
+                    }
+                    tokio::time::sleep(self.every.max(Duration::from_millis(500))).await;
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Loads all there is.
+    async fn load(&self) -> Result<(), Error> {
+        for migration in self.clickhouse.migrate().await? {
+            tracing::info!(number = migration.number, name = migration.name, "migrated ClickHouse");
+        }
+        self.agree().await?;
+        let at = Instant::now();
+        let health = Arc::clone(&self.health);
+        let clickhouse::Loaded { model, progress, .. } = self
+            .clickhouse
+            .load(move |read, of| {
+                let percent = read.saturating_mul(100).checked_div(of).unwrap_or(100).min(100);
+                health.set_starting(Some(format!("loading events: {read} of {of}, {percent} %")));
+            })
+            .await?;
+        if progress.recovering {
+            let what = "the log is being read again, and has not come as far as it was";
+            self.health.set_starting(Some(what.into()));
+            tokio::time::sleep(AGREE).await;
+            return Err(Error::Unavailable(what.into()));
+        }
+        tracing::info!(events = model.events(), seconds = at.elapsed().as_secs_f64(), "the Model is there");
+        *self.engine.model.write() = model;
+        self.followed.lock().progress = progress;
+        self.caught_up(at);
+        self.health.set_starting(None);
+        self.engine.changed.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+
+    /// Follows until there is another configuration or the Model has to be loaded again; whether it is of use still.
+    async fn follow(&self) -> Result<bool, Error> {
+        let mut agreed = Instant::now();
+        loop {
+            if agreed.elapsed() >= AGREE {
+                self.agree().await?;
+                agreed = Instant::now();
+            }
+            let (at, since) = (Instant::now(), self.followed.lock().progress.clone());
+            match self.clickhouse.follow(&since, RECORDS).await? {
+                clickhouse::Followed::Nothing => self.caught_up(at),
+                clickhouse::Followed::Changed { changes, progress, more, .. } => {
+                    self.apply(&changes);
+                    self.followed.lock().progress = progress;
+                    self.engine.changed.send_modify(|changes| *changes += 1);
+                    if more {
+                        continue;
+                    }
+                    self.caught_up(at);
+                }
+                clickhouse::Followed::Recovering | clickhouse::Followed::Reload => {
+                    self.health.set_starting(Some("the log was read again: loading events".into()));
+                    self.engine.follows().inspect(|following| following.lost());
+                    return Ok(false);
+                }
+            }
+            tokio::time::sleep(self.every.saturating_sub(at.elapsed())).await;
+        }
+    }
+
+    fn apply(&self, changes: &[clickhouse::Change]) {
+        for some in changes.chunks(LOCKED) {
+            let mut model = self.engine.model.write();
+            for change in some {
+                if let Some(old) = &change.old {
+                    model.remove(old);
+                }
+                model.insert(&change.new);
+            }
+        }
+    }
+
+    fn caught_up(&self, at: Instant) {
+        self.engine.follows().inspect(|following| following.caught_up(at));
+    }
+
+    /// Waits until the configuration of this replica is the one agreed on.
+    async fn agree(&self) -> Result<(), Error> {
+        let mut wait = patience();
+        let mut disagreed = false;
+        let digest = &self.engine.digest;
+        while let Agreement::Other(other) = self.clickhouse.agree_on_config(digest, false).await? {
+            let what = format!(
+                "the configuration of this replica has the digest {digest}, and that of the cluster {other}: give all the same, \
+                 or have this one agreed on by `milepost migrate` with it"
+            );
+            if !disagreed {
+                tracing::error!("{what}");
+            }
+            disagreed = true;
+            self.health.set_starting(Some(what));
+            wait.pause().await;
+        }
+        if disagreed && self.engine.is_loaded() {
+            self.health.set_starting(None);
+        }
+        Ok(())
+    }
+}

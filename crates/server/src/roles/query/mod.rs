@@ -1,0 +1,123 @@
+//! ClickHouse to numbers: a Model that follows, and answers from it. Any number of these give the same answers.
+
+mod follow;
+
+use std::sync::Arc;
+
+use axum::Router;
+use milepost_store::clickhouse::ClickHouse;
+use milepost_wire::pb::metrics_service_server;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+
+use super::Part;
+use crate::config::Settings;
+use crate::engine::{Engine, system_clock};
+use crate::exporter::exposition::{Family, Number};
+use crate::exporter::{Scraped, own};
+use crate::health::Health;
+use crate::query;
+use crate::serve::StartError;
+use follow::{Follow, Followed};
+
+/// The role.
+pub struct Query {
+    /// Answers.
+    pub engine: Arc<Engine>,
+    health: Arc<Health>,
+    followed: Arc<Mutex<Followed>>,
+    following: JoinHandle<()>,
+    failed: oneshot::Receiver<String>,
+    series: usize,
+}
+
+impl Part for Query {
+    const SERVICES: &'static [&'static str] = &[metrics_service_server::SERVICE_NAME];
+    const PATHS: &'static str = "/v1/metrics, ";
+
+    async fn open(settings: Settings) -> Result<Self, StartError> {
+        let clickhouse = ClickHouse::new(settings.clickhouse.options())?;
+        let engine = Engine::following(settings.metrics(), clickhouse.reader(Handle::current())?);
+        let health = Health::new(system_clock());
+        health.set_starting(Some("ClickHouse has not been reached yet".into()));
+        let followed = Arc::default();
+        let follow = Follow {
+            clickhouse,
+            engine: Arc::clone(&engine),
+            health: Arc::clone(&health),
+            followed: Arc::clone(&followed),
+            every: std::time::Duration::from_millis(settings.query.poll_ms),
+        };
+        let (fail, failed) = oneshot::channel();
+        let following = tokio::spawn(async move {
+            // An error means that nobody waits for it any more.
+            let _ = fail.send(follow.for_ever().await.to_string());
+        });
+        Ok(Self { engine, health, followed, following, failed, series: settings.limits.series })
+    }
+
+    fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
+    }
+
+    fn scraped(&self) -> Scraped {
+        let (engine, health) = (Arc::clone(&self.engine), Arc::clone(&self.health));
+        let followed = Arc::clone(&self.followed);
+        Scraped {
+            engine: Some(Arc::clone(&engine)),
+            started_at: health.started_at,
+            own: Arc::new(move || families(&engine, &health, &followed.lock())),
+            series: self.series,
+        }
+    }
+
+    fn http(&self) -> Router {
+        query::http::router(Arc::clone(&self.engine))
+    }
+
+    fn grpc(&self, routes: Routes) -> Routes {
+        routes.add_service(query::grpc::service(Arc::clone(&self.engine)))
+    }
+
+    fn end_streams(&self) {
+        self.engine.closing.send_replace(true);
+    }
+
+    async fn failed(&mut self) -> String {
+        super::told(&mut self.failed).await
+    }
+
+    async fn close(self) {
+        self.following.abort();
+    }
+}
+
+fn families(engine: &Engine, health: &Health, followed: &Followed) -> Vec<Family> {
+    let mut families = vec![own::denied(health)];
+    if let Some(staleness) = engine.follows().and_then(|following| following.staleness()) {
+        let help = "How long ago everything that ClickHouse had was in the answers.";
+        families.push(
+            Family::gauge("milepost_staleness_seconds", help)
+                .with(Vec::new(), Number::Real(staleness.as_secs_f64())),
+        );
+    }
+    let help = "Where the answers stand in the log: the offset of the next record of each partition.";
+    families.push(followed.progress.positions.iter().fold(
+        Family::gauge("milepost_log_position", help),
+        |family, (partition, next)| {
+            let labels = vec![("topic", partition.topic.to_string()), ("partition", partition.number.to_string())];
+            family.with(labels, Number::Count(next.max(0).unsigned_abs()))
+        },
+    ));
+    families.push(own::counter(
+        "milepost_follow_failures",
+        "How often ClickHouse could not be asked for new events.",
+        followed.failures,
+    ));
+    families.extend(own::model(engine));
+    families.extend(own::identity(&engine.digest));
+    families
+}
