@@ -18,6 +18,7 @@ mod doctor;
 mod explain;
 mod import;
 mod key;
+mod migrate;
 mod quarantine;
 mod query;
 mod remote;
@@ -59,6 +60,8 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Doctor(doctor::DoctorArgs),
+    Migrate(migrate::MigrateArgs),
+    Replay(migrate::ReplayArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
     #[command(subcommand)]
@@ -115,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => args.run(),
         Command::Restore(args) => args.run(),
         Command::Doctor(args) => args.run(),
+        Command::Migrate(args) => args.run(),
+        Command::Replay(args) => args.run(),
         Command::Quarantine(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Key(command) => command.run(),

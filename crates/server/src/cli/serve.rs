@@ -15,6 +15,10 @@ const HELP: &str = "\
 Examples:
   milepost serve
   milepost serve --config milepost.toml --data /var/lib/milepost --listen 0.0.0.0:7171
+  milepost serve --role query --config milepost.toml
+
+Roles of a cluster: `ingest` takes events and puts them on Kafka, `aggregate` brings them from there into ClickHouse,
+`query` answers from ClickHouse; any number of each. docs/scaling.md says when and how many.
 
 Where others reach it, it needs [tls] cert and key and a token (`milepost token create`), or
 [tls] required = false and [auth] required = false.
@@ -83,7 +87,9 @@ fn serve<P: Part>(settings: Settings) -> Result<ExitCode, Failure> {
             why = running.failed() => Some(why),
         };
         requests.end_at_the_next();
-        tracing::info!("asked to end");
+        if failed.is_none() {
+            tracing::info!("asked to end");
+        }
         running.shutdown().await;
         failed.map_or(Ok(ExitCode::SUCCESS), |why| Err(Failure::new(why)))
     })

@@ -10,7 +10,7 @@ use milepost_wire::{pb, proto};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Response, Status};
 
-use super::{DIGEST, watch};
+use super::watch;
 use crate::answers::{self, Ask, AskError, EventRef, Explained, PageRequest, Unit};
 use crate::engine::Engine;
 use crate::guard::Scopes;
@@ -40,15 +40,17 @@ impl Metrics {
             Ok(answers.into_iter().map(|answer| proto::answer(&answer)).collect())
         };
         let (answers, long) = answers::answering(self.engine.clone(), ask, encode).await?;
-        let mut response = self.with_digest(pb::QueryResponse { answers });
+        let mut response = self.with_what_is_beside(pb::QueryResponse { answers });
         response.extensions_mut().insert(long);
         Ok(response)
     }
 
-    fn with_digest<T>(&self, message: T) -> Response<T> {
+    fn with_what_is_beside<T>(&self, message: T) -> Response<T> {
         let mut response = Response::new(message);
-        if let Ok(digest) = AsciiMetadataValue::try_from(&self.engine.digest) {
-            response.metadata_mut().insert(DIGEST, digest);
+        for (name, value) in super::beside(&self.engine) {
+            if let Ok(value) = AsciiMetadataValue::try_from(value) {
+                response.metadata_mut().insert(name, value);
+            }
         }
         response
     }
@@ -60,7 +62,7 @@ impl MetricsService for Metrics {
 
     async fn list(&self, _: Request<pb::ListRequest>) -> Result<Response<pb::ListResponse>, Status> {
         let metrics = metrics::registry().iter().map(|metric| proto::metric_info(metric.spec())).collect();
-        Ok(self.with_digest(pb::ListResponse { metrics }))
+        Ok(self.with_what_is_beside(pb::ListResponse { metrics }))
     }
 
     async fn query(&self, request: Request<pb::QueryRequest>) -> Result<Response<pb::QueryResponse>, Status> {
@@ -87,7 +89,7 @@ impl MetricsService for Metrics {
         Scopes::may_explain(scopes.as_ref(), ask.metric.spec())?;
         let page = PageRequest { size: page_size, token: page_token };
         let work = move |engine: &Engine| answers::explain(engine, &ask, &page);
-        Ok(self.with_digest(explained(answers::computing(self.engine.clone(), work).await?)))
+        Ok(self.with_what_is_beside(explained(answers::computing(self.engine.clone(), work).await?)))
     }
 
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -102,7 +104,7 @@ impl MetricsService for Metrics {
             let watch::Update { snapshot, answers } = update?;
             Ok(pb::WatchResponse { snapshot, answers: answers.iter().map(proto::answer).collect() })
         });
-        Ok(self.with_digest(Box::pin(updates)))
+        Ok(self.with_what_is_beside(Box::pin(updates)))
     }
 }
 

@@ -21,7 +21,6 @@ use axum::{Extension, Router};
 use milepost_model::metrics::{self, Spec};
 use serde_json::{Value, json};
 
-use super::DIGEST;
 use crate::answers::text::{self, Format};
 use crate::answers::{self, Ask, AskError, PATIENCE, PageRequest, Parameters};
 use crate::engine::Engine;
@@ -31,11 +30,14 @@ type Asked = Result<Query<Parameters>, QueryRejection>;
 
 /// The routes.
 pub fn router(engine: Arc<Engine>) -> Router {
-    let digest = HeaderValue::from_str(&engine.digest).ok();
-    let with_digest = move |mut response: Response| {
-        let digest = digest.clone();
+    let answering = Arc::clone(&engine);
+    let with_what_is_beside = move |mut response: Response| {
+        let engine = Arc::clone(&answering);
         async move {
-            response.headers_mut().extend(digest.map(|digest| (HeaderName::from_static(DIGEST), digest)));
+            let beside = super::beside(&engine);
+            response.headers_mut().extend(beside.filter_map(|(name, value)| {
+                Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
+            }));
             response
         }
     };
@@ -43,7 +45,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/metrics", get(list))
         .route("/v1/metrics/{name}", get(query))
         .route("/v1/metrics/{name}/explain", get(explain))
-        .layer(axum::middleware::map_response(with_digest))
+        .layer(axum::middleware::map_response(with_what_is_beside))
         .with_state(engine)
 }
 

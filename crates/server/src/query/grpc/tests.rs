@@ -1,6 +1,7 @@
 use tonic::Code;
 
 use super::*;
+use crate::query::DIGEST;
 use crate::testing;
 
 fn metrics_service() -> Metrics {

@@ -3,6 +3,7 @@ use axum::http::{HeaderMap, Request};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::query::DIGEST;
 use crate::testing;
 
 async fn get(path: &str) -> (StatusCode, HeaderMap, String) {

@@ -122,7 +122,11 @@ impl Keep {
             match self.producer.append(&[], dead).await {
                 Ok(()) => {
                     for (rejected, at) in dead {
-                        tracing::warn!(?at, why = rejected.refusal.message, "a record of the log is a dead letter");
+                        tracing::warn!(
+                            ?at,
+                            why = rejected.refusal.message,
+                            "a record of the log is a dead letter"
+                        );
                     }
                     break;
                 }

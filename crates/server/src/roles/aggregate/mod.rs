@@ -105,12 +105,17 @@ fn families(health: &Health, status: Option<&Status>, digest: &str) -> Vec<Famil
 }
 
 fn log(status: &Status) -> Vec<Family> {
-    let help = "Records of the log that are not in ClickHouse yet, of each partition that this process reads.";
-    let lag = status.lag().into_iter().fold(Family::gauge("milepost_log_lag_records", help), |family, lag| {
-        let labels =
-            vec![("topic", lag.partition.topic.to_string()), ("partition", lag.partition.number.to_string())];
-        family.with(labels, Number::Count(lag.records.max(0).unsigned_abs()))
-    });
-    let help = "Records that Kafka had deleted before they were read. More than 0 is a loss: see docs/scaling.md.";
+    let help =
+        "Records of the log that are not in ClickHouse yet, of each partition that this process reads.";
+    let lag =
+        status.lag().into_iter().fold(Family::gauge("milepost_log_lag_records", help), |family, lag| {
+            let labels = vec![
+                ("topic", lag.partition.topic.to_string()),
+                ("partition", lag.partition.number.to_string()),
+            ];
+            family.with(labels, Number::Count(lag.records.max(0).unsigned_abs()))
+        });
+    let help =
+        "Records that Kafka had deleted before they were read. More than 0 is a loss: see docs/scaling.md.";
     vec![lag, own::counter("milepost_log_lost_records", help, status.lost())]
 }

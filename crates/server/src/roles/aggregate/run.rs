@@ -67,7 +67,11 @@ impl Run {
             match self.clickhouse.migrate().await {
                 Ok(applied) => {
                     for migration in applied {
-                        tracing::info!(number = migration.number, name = migration.name, "migrated ClickHouse");
+                        tracing::info!(
+                            number = migration.number,
+                            name = migration.name,
+                            "migrated ClickHouse"
+                        );
                     }
                     return Ok(());
                 }
@@ -102,8 +106,11 @@ impl Run {
     /// Reads as a member of the group.
     async fn consume(&self, producer: &Arc<Producer>) -> Result<Ended, String> {
         let AggregateSettings { batch_events, batch_bytes, linger_ms } = self.limits;
-        let limits =
-            BatchLimits { events: batch_events, bytes: batch_bytes, linger: Duration::from_millis(linger_ms) };
+        let limits = BatchLimits {
+            events: batch_events,
+            bytes: batch_bytes,
+            linger: Duration::from_millis(linger_ms),
+        };
         // Of the progress that the partitions were begun at.
         let epoch = Arc::new(AtomicU64::new(0));
         let (clickhouse, begun) = (self.clickhouse.clone(), Arc::clone(&epoch));

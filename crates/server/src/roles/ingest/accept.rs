@@ -76,7 +76,8 @@ impl ToLog {
             match self.producer.append(&events, &rejected).await {
                 Ok(()) => return Ok(kept),
                 Err(LogError::TooLarge { index, bytes, most }) if index < events.len() => {
-                    let message = format!("the event is {bytes} bytes long as it is kept; at most {most} are taken");
+                    let message =
+                        format!("the event is {bytes} bytes long as it is kept; at most {most} are taken");
                     let refusal = Refusal::new(Reason::TooLarge, "", message);
                     let event = events.remove(index).event;
                     kept[places.remove(index)] = Kept::Refused(refusal.clone());
@@ -85,7 +86,9 @@ impl ToLog {
                 }
                 // What was sent does not fit beside the reason; the reason is kept.
                 Err(LogError::TooLarge { index, .. })
-                    if rejected.get(index - events.len()).is_some_and(|(rejected, _)| rejected.payload.is_some()) =>
+                    if rejected
+                        .get(index - events.len())
+                        .is_some_and(|(rejected, _)| rejected.payload.is_some()) =>
                 {
                     rejected[index - events.len()].0.payload = None;
                 }

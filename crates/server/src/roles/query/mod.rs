@@ -108,7 +108,8 @@ fn families(engine: &Engine, health: &Health, followed: &Followed) -> Vec<Family
     families.push(followed.progress.positions.iter().fold(
         Family::gauge("milepost_log_position", help),
         |family, (partition, next)| {
-            let labels = vec![("topic", partition.topic.to_string()), ("partition", partition.number.to_string())];
+            let labels =
+                vec![("topic", partition.topic.to_string()), ("partition", partition.number.to_string())];
             family.with(labels, Number::Count(next.max(0).unsigned_abs()))
         },
     ));
