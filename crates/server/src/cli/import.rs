@@ -4,13 +4,16 @@ use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressStyle};
+use milepost_log::Producer;
 
 use super::{Failure, Format};
-use crate::config::{self, Flags};
+use crate::config::{self, Flags, Role};
+use crate::import::backup;
 use crate::import::{Input, RefusedLine, Summary, Target, import};
 use crate::installation::Writing;
 
@@ -18,9 +21,13 @@ const HELP: &str = "\
 Examples:
   milepost import --data milepost-data events.ndjson archive/*.ndjson.gz
   zcat events.gz | milepost import --server http://127.0.0.1:7171 -
+  milepost import --log --config cluster.toml milepost-2026-11-01.backup
 
 Files hold one JSON a line: CDEvents, or CloudEvents around them; plain or packed by gzip. An
 import can be run again, also after it was interrupted: what was kept is a duplicate then.
+
+With --log it brings backups (`milepost backup`) to a cluster: their events go onto its log in Kafka as they are, so the
+configuration must have the same privacy.key. Duplicates show only later then: all events count as stored.
 
 With --format json the last line is {\"read\":n,\"stored\":n,\"duplicate\":n,\"refused\":n}.
 
@@ -32,7 +39,7 @@ const TOLD: u64 = 20;
 
 /// Keep files of events.
 #[derive(Debug, Args)]
-#[command(after_help = HELP, group(ArgGroup::new("target").required(true).args(["data", "server"])))]
+#[command(after_help = HELP, group(ArgGroup::new("target").required(true).args(["data", "server", "log"])))]
 pub(super) struct ImportArgs {
     /// The files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -45,6 +52,9 @@ pub(super) struct ImportArgs {
     server: Option<String>,
     #[command(flatten)]
     remote: super::remote::RemoteArgs,
+    /// Bring backups to the log of a cluster: to Kafka, as the configuration says.
+    #[arg(long)]
+    log: bool,
     /// The configuration: limits and privacy. A server has its own.
     #[arg(long, value_name = "FILE", env = "MILEPOST_CONFIG")]
     config: Option<PathBuf>,
@@ -57,9 +67,48 @@ impl ImportArgs {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         super::log("warn");
         let bar = progress(&self.files);
-        let inputs = self.files.iter().map(|file| open(file, &bar)).collect::<Result<Vec<_>, _>>()?;
+        let backup = self.files.iter().find(|file| self.log != backup::is_backup(file));
+        if let Some(file) = backup {
+            let what = if self.log {
+                "no backup: bring files of events to a server of the cluster, with --server"
+            } else {
+                "a backup: make a data directory of it with `milepost restore`, or bring it to a cluster with --log"
+            };
+            return Err(Failure::usage(format!("{}: {what}", file.display())));
+        }
         let started = Instant::now();
-        let summary = match &self.server {
+        let summary = if self.log { self.bring_backups(&bar)? } else { self.bring_events(&bar)? };
+        bar.finish_and_clear();
+        self.report(summary, started)
+    }
+
+    fn bring_backups(&self, bar: &ProgressBar) -> Result<Summary, Failure> {
+        let settings =
+            config::load(self.config.as_deref(), Flags { role: Some(Role::Ingest), ..Flags::default() })
+                .map_err(Failure::usage)?;
+        let keys = settings.privacy.key.as_ref().ok_or_else(|| Failure::usage("privacy.key: missing"))?;
+        let options = settings.kafka.options(settings.limits.event_bytes);
+        super::block_on(async {
+            milepost_log::prepare(&options).await.map_err(Failure::new)?;
+            let producer = Arc::new(Producer::new(&options).map_err(Failure::new)?);
+            let mut all = Summary::default();
+            for file in &self.files {
+                let each = |summary: &Summary| bar.set_message(format!("{} events", summary.read));
+                let brought = backup::bring(file, keys, &producer, each).await;
+                let Summary { read, stored, duplicate, refused } =
+                    brought.map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+                all.read += read;
+                all.stored += stored;
+                all.duplicate += duplicate;
+                all.refused += refused;
+            }
+            Ok(all)
+        })
+    }
+
+    fn bring_events(&self, bar: &ProgressBar) -> Result<Summary, Failure> {
+        let inputs = self.files.iter().map(|file| open(file, bar)).collect::<Result<Vec<_>, _>>()?;
+        match &self.server {
             Some(url) if !url.contains("://") => {
                 return Err(Failure::usage(format!("--server: {url} is no URL: write http://{url}")));
             }
@@ -68,11 +117,13 @@ impl ImportArgs {
                     .remote
                     .open(url)
                     .map_err(|error| Failure::usage(format!("{}: {error}", error.flag())))?;
-                super::block_on(bring(inputs, Target::There(remote), &bar))?
+                super::block_on(bring(inputs, Target::There(remote), bar))
             }
-            None => self.keep(inputs, &bar)?,
-        };
-        bar.finish_and_clear();
+            None => self.keep(inputs, bar),
+        }
+    }
+
+    fn report(&self, summary: Summary, started: Instant) -> Result<ExitCode, Failure> {
         match self.format {
             Format::Json => println!("{}", serde_json::to_string(&summary).map_err(Failure::new)?),
             Format::Text => {
@@ -83,7 +134,7 @@ impl ImportArgs {
                 );
             }
         }
-        Ok(if summary.refused > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+        Ok(if summary.refused > 0 && !self.log { ExitCode::from(3) } else { ExitCode::SUCCESS })
     }
 
     fn keep(&self, inputs: Vec<Input>, bar: &ProgressBar) -> Result<Summary, Failure> {

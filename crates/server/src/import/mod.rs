@@ -4,6 +4,7 @@
 //! Batches overlap: while one is committed the next ones are read and decoded. Interrupted anywhere it can be run again
 //! from the start: what was kept is a duplicate then.
 
+pub mod backup;
 mod lines;
 mod target;
 
