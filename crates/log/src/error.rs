@@ -25,7 +25,9 @@ pub enum LogError {
     #[error("Kafka is not available: {0}")]
     Unavailable(String),
     /// As much as may waits to be acknowledged already; trying again later helps. Nothing was sent.
-    #[error("{waiting} bytes wait for Kafka's acknowledgement, and at most {most} may (kafka.properties.queue.buffering.max.kbytes)")]
+    #[error(
+        "{waiting} bytes wait for Kafka's acknowledgement, and at most {most} may (kafka.properties.queue.buffering.max.kbytes)"
+    )]
     Busy {
         /// Bytes that wait.
         waiting: usize,

@@ -21,7 +21,9 @@ mod options;
 mod prepare;
 mod producer;
 
-pub use consumer::{Batch, BatchLimits, Consumer, Fetched, Incoming, Lag, Part, Record, Start, Status, Subscription};
+pub use consumer::{
+    Ask, Batch, BatchLimits, Consumer, Fetched, Incoming, Lag, Part, Record, Start, Status, Subscription,
+};
 pub use error::LogError;
 pub use logged::Logged;
 pub use options::Options;
