@@ -22,7 +22,7 @@ mod prepare;
 mod producer;
 
 pub use consumer::{
-    Batch, BatchLimits, Consumer, Fetched, Incoming, Lag, Part, Record, Start, Status, Subscription,
+    Ask, Batch, BatchLimits, Consumer, Fetched, Incoming, Lag, Part, Record, Start, Status, Subscription,
 };
 pub use error::LogError;
 pub use logged::Logged;
