@@ -52,10 +52,12 @@ pub fn start(directory: &Path, options: &Options) -> Result<Service, Error> {
         );
         write(&directory.join("config.xml"), &config)?;
         let library = tools::clickhouse()?;
-        let arguments =
-            ["--config-file", "config.xml", "--path", "data", "--log-level", "information", "--query", QUERY];
         let mut program = vec!["clickhouse".into(), library.into_os_string()];
-        program.extend(arguments.map(OsString::from));
+        // The whole path: below a relative one it does not find the directories it is asked to sync.
+        program.extend(["--path".into(), data.into_os_string()]);
+        program.extend(
+            ["--config-file", "config.xml", "--log-level", "information", "--query", QUERY].map(OsString::from),
+        );
         Ok(program)
     })
 }

@@ -13,6 +13,8 @@ use milepost_model::{Event, EventId, EventKey, Model, Refusal, Rejected, Sealed,
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 pub mod failpoint;
+mod filter;
+mod refused;
 pub mod sqlite;
 
 /// What became of one appended event.

@@ -1,19 +1,12 @@
 //! Refused events, kept with their reason so that nothing vanishes unexplained.
 
-use std::borrow::Cow;
-
-use milepost_model::{Door, Payload, Reason, Refusal, Rejected, Timestamp};
+use milepost_model::{Payload, Refusal, Rejected, Timestamp};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, params};
 
 use super::Options;
+use crate::refused::{self, JSON, Kept, PROTOBUF};
 use crate::{Quarantined, Retried, StoreError};
-
-/// Longer payloads are not kept, only why they were refused.
-const PAYLOAD_BYTES: usize = 64 << 10;
-
-const JSON: &str = "json";
-const PROTOBUF: &str = "protobuf";
 
 /// Appends refusals within the transaction that `connection` is in.
 pub(super) fn append(
@@ -28,30 +21,23 @@ pub(super) fn append(
         "INSERT INTO quarantine (at, door, reason, field, message, source, event_id, payload_format, payload)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for Rejected { refusal, door, source, id, payload } in rejected {
-        let too_long = payload.as_ref().map(bytes).filter(|bytes| bytes.len() > PAYLOAD_BYTES);
-        let message = match too_long {
-            Some(bytes) => Cow::from(format!(
-                "{} (what was sent is not kept: it has {} bytes, and at most {PAYLOAD_BYTES} are)",
-                refusal.message,
-                bytes.len()
-            )),
-            None => Cow::from(&refusal.message),
-        };
-        let (format, payload) = match payload.as_ref().filter(|_| too_long.is_none()) {
-            Some(Payload::Json(text)) => (Some(JSON), ValueRef::Text(text.as_bytes())),
-            Some(Payload::Protobuf(bytes)) => (Some(PROTOBUF), ValueRef::Blob(bytes)),
-            None => (None, ValueRef::Null),
+    for event in rejected {
+        let Rejected { refusal, door, source, id, .. } = event;
+        let kept = Kept::of(event);
+        let payload = match kept.payload {
+            Some(Payload::Json(text)) => ValueRef::Text(text.as_bytes()),
+            Some(Payload::Protobuf(bytes)) => ValueRef::Blob(bytes),
+            None => ValueRef::Null,
         };
         insert.execute(params![
             now.micros(),
             door.as_str(),
             refusal.reason.as_str(),
             refusal.field,
-            message,
+            kept.message,
             source,
             id,
-            format,
+            kept.payload.map(refused::format),
             ToSqlOutput::Borrowed(payload),
         ])?;
     }
@@ -112,13 +98,6 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn bytes(payload: &Payload) -> &[u8] {
-    match payload {
-        Payload::Json(text) => text.as_bytes(),
-        Payload::Protobuf(bytes) => bytes,
-    }
-}
-
 /// The newest refusals below a number, newest first.
 pub(super) fn list(
     connection: &Connection,
@@ -163,10 +142,9 @@ fn read(row: &Row<'_>) -> Result<Quarantined, StoreError> {
     };
     let at = Timestamp::from_micros(row.get(1)?).ok_or_else(|| corrupt("at"))?;
     let door: String = row.get(2)?;
-    let door = Door::ALL.into_iter().find(|known| known.as_str() == door).ok_or_else(|| corrupt("door"))?;
+    let door = refused::door(&door).ok_or_else(|| corrupt("door"))?;
     let reason: String = row.get(3)?;
-    let reason =
-        Reason::ALL.into_iter().find(|known| known.as_str() == reason).ok_or_else(|| corrupt("reason"))?;
+    let reason = refused::reason(&reason).ok_or_else(|| corrupt("reason"))?;
     let format: Option<String> = row.get(8)?;
     let payload = match (format.as_deref(), row.get(9)?) {
         (None, Value::Null) => None,

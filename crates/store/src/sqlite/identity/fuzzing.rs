@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::filter::Probe;
 use super::run::{self, Filtered, Registration, Run, RunError};
 use super::table;
+use crate::filter::Probe;
 
 /// A key and the number of an event that has it.
 pub type Entry = (u64, i64);

@@ -32,14 +32,13 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
-use self::filter::Probe;
 use self::run::{Filtered, Registration, Run, RunError};
 use self::tail::Tail;
 use super::directory;
 use crate::StoreError;
 use crate::failpoint::reach;
+use crate::filter::Probe;
 
-mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub(super) mod lookup;

@@ -15,9 +15,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::filter::{Filter, Probe};
 use super::tail::Entry;
 use crate::failpoint::reach;
+use crate::filter::{Filter, Probe};
 
 const MAGIC: [u8; 8] = *b"milerun\n";
 const VERSION: u32 = 1;

@@ -18,24 +18,24 @@ struct Block([u32; 8]);
 
 /// A key with its bits, which are the same for every filter: one in each of the eight words of a block.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     key: u64,
     bits: Block,
 }
 
 impl Probe {
-    pub(super) fn of(key: u64) -> Self {
+    pub(crate) fn of(key: u64) -> Self {
         Self { key, bits: Block(SALTS.map(|salt| 1 << ((key as u32).wrapping_mul(salt) >> 27))) }
     }
 }
 
 /// A set of keys that may say "perhaps" of others.
 #[derive(Debug)]
-pub(super) struct Filter(Vec<Block>);
+pub(crate) struct Filter(Vec<Block>);
 
 impl Filter {
     /// One with room for so many keys.
-    pub(super) fn for_keys(keys: u64) -> Self {
+    pub(crate) fn for_keys(keys: u64) -> Self {
         let blocks = (keys * BITS).div_ceil(256).max(1);
         Self(vec![Block([0; 8]); blocks as usize])
     }
@@ -44,25 +44,25 @@ impl Filter {
         (((key >> 32) * self.0.len() as u64) >> 32) as usize
     }
 
-    pub(super) fn insert(&mut self, key: u64) {
+    pub(crate) fn insert(&mut self, key: u64) {
         let place = self.place(key);
         for (word, bit) in self.0[place].0.iter_mut().zip(Probe::of(key).bits.0) {
             *word |= bit;
         }
     }
 
-    pub(super) fn may_contain(&self, probe: &Probe) -> bool {
+    pub(crate) fn may_contain(&self, probe: &Probe) -> bool {
         let block = &self.0[self.place(probe.key)];
         let words = block.0.iter().zip(probe.bits.0);
         words.fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|block| block.0).flat_map(u32::to_le_bytes).collect()
     }
 
     /// `None` if these are not the bytes of a filter.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (blocks, []) = bytes.as_chunks::<32>() else { return None };
         let word =
             |block: &[u8; 32], n: usize| u32::from_le_bytes(std::array::from_fn(|byte| block[4 * n + byte]));

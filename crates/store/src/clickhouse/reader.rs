@@ -1,0 +1,90 @@
+//! What questions need beside the Model, for callers that wait.
+
+use milepost_model::{Event, EventId, EventKey, Timestamp};
+use tokio::runtime::Handle;
+
+use super::{ClickHouse, Error};
+use crate::{Horizon, Loaded, Quarantined, Reader, Sizes, StoreError};
+
+/// A reader for threads that are none of the runtime's: each call waits until ClickHouse has answered.
+pub(super) struct ClickHouseReader {
+    pub(super) clickhouse: ClickHouse,
+    pub(super) runtime: Handle,
+}
+
+impl Reader for ClickHouseReader {
+    fn find(&mut self, key: EventKey, at: Timestamp) -> Result<Vec<EventId>, StoreError> {
+        let mut found = Vec::new();
+        self.runtime.block_on(self.clickhouse.winners_where(
+            &format!("key = {}", key.0),
+            &mut 0,
+            &mut |event: &Event, _| {
+                if event.at() == at {
+                    found.push(event.id.clone());
+                }
+            },
+        ))?;
+        Ok(found)
+    }
+
+    fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
+        self.runtime.block_on(async {
+            let progress = self.clickhouse.progress().await?;
+            let rows = self.clickhouse.rows().await?;
+            self.clickhouse
+                .winners(&progress.positions, rows, &mut |_, _| {}, |event, _| each(event))
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn load(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, StoreError> {
+        let loaded = self.runtime.block_on(self.clickhouse.load(progress))?;
+        Ok(Loaded { model: loaded.model, read: loaded.counts.versions, ..Loaded::default() })
+    }
+
+    fn quarantine(&mut self, before: Option<u64>, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        Ok(self.runtime.block_on(self.clickhouse.newest_refused(before, limit))?)
+    }
+
+    fn refusals(&mut self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        Ok(self.runtime.block_on(self.clickhouse.oldest_refused(after, limit))?)
+    }
+
+    fn horizon(&mut self) -> Result<Option<Horizon>, StoreError> {
+        Ok(None)
+    }
+
+    fn sizes(&mut self) -> Result<Sizes, StoreError> {
+        Ok(self.runtime.block_on(self.clickhouse.sizes())?)
+    }
+}
+
+impl ClickHouse {
+    /// A reader for threads that are none of the runtime's.
+    pub fn reader(&self, runtime: Handle) -> Box<dyn Reader> {
+        Box::new(ClickHouseReader { clickhouse: self.clone(), runtime })
+    }
+
+    /// How much is kept. Reads the identity of every version, so not to be asked at every turn: [`super::Counts`] of a load and of what followed say the same
+    /// of versions.
+    pub async fn sizes(&self) -> Result<Sizes, Error> {
+        let versions = format!(
+            "SELECT sum(versions), count() FROM (
+                 SELECT uniqExact(revision, digest) AS versions FROM {} GROUP BY key, source, id
+             ) SETTINGS optimize_aggregation_in_order = 1",
+            self.table("events")
+        );
+        let (versions, winners): (u64, u64) = self.connection.one(&versions).await?;
+        let held = self.held().await?;
+        let bytes = self.connection.one(&self.schema.bytes_on_disk()).await?;
+        Ok(Sizes {
+            versions,
+            superseded: versions - winners,
+            quarantined: held.rows,
+            quarantined_bytes: held.bytes,
+            quarantine_dropped: 0,
+            bytes,
+        })
+    }
+}
