@@ -98,5 +98,5 @@ fn clickhouse(settings: &Settings) -> Result<ClickHouse, Failure> {
             "clickhouse.url: missing: write where ClickHouse answers HTTP (MILEPOST_CLICKHOUSE__URL)";
         return Err(Failure::usage(message));
     }
-    ClickHouse::new(settings.clickhouse.options()).map_err(Failure::usage)
+    ClickHouse::new(&settings.clickhouse.options()).map_err(Failure::usage)
 }

@@ -45,7 +45,7 @@ impl Part for Aggregate {
         let (fail, failed) = oneshot::channel();
         health.set_starting(Some("ClickHouse has not been reached yet".into()));
         let run = run::Run {
-            clickhouse: ClickHouse::new(settings.clickhouse.options())?,
+            clickhouse: ClickHouse::new(&settings.clickhouse.options())?,
             log: settings.kafka.options(settings.limits.event_bytes),
             limits: settings.aggregate,
             health: Arc::clone(&health),

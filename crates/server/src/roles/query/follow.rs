@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use milepost_store::clickhouse::{self, Agreement, ClickHouse, Error, Progress};
+use milepost_store::clickhouse::{self, Agreement, ClickHouse, Error, Follower, Progress};
 use parking_lot::Mutex;
 
 use super::super::patience;
@@ -18,9 +18,11 @@ use crate::engine::Engine;
 use crate::health::Health;
 
 /// Records of the log that are looked at together.
-const RECORDS: u64 = 20_000;
+const RECORDS: usize = 20_000;
 /// Winners that are changed while the Model is locked.
 const LOCKED: usize = 2_000;
+/// After how long it is asked again what could not be answered.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether another configuration has been agreed on.
 const AGREE: Duration = Duration::from_secs(2);
 
@@ -43,18 +45,22 @@ pub(super) struct Follow {
 impl Follow {
     /// Until it cannot go on: why.
     pub(super) async fn for_ever(self) -> Error {
-        let mut ready = false;
+        let mut follower = None;
         loop {
-            let done = if ready { self.follow().await } else { self.load().await.map(|()| true) };
+            let done = match &mut follower {
+                None => self.load().await.map(|loaded| follower = Some(loaded)),
+                // Ended only where the Model has to be loaded again.
+                Some(following) => self.follow(following).await.map(|()| follower = None),
+            };
             match done {
-                Ok(still) => ready = still,
+                Ok(()) => {}
                 Err(error @ Error::Unavailable(_)) => {
                     tracing::warn!(%error, "waiting for ClickHouse");
                     self.followed.lock().failures += 1;
-                    if !ready {
+                    if !self.engine.is_loaded() {
                         self.health.set_starting(Some(error.to_string()));
                     }
-                    tokio::time::sleep(self.every.max(Duration::from_millis(500))).await;
+                    tokio::time::sleep(self.every.max(AGAIN)).await;
                 }
                 Err(error) => return error,
             }
@@ -62,59 +68,61 @@ impl Follow {
     }
 
     /// Loads all there is.
-    async fn load(&self) -> Result<(), Error> {
+    async fn load(&self) -> Result<Follower, Error> {
         for migration in self.clickhouse.migrate().await? {
             tracing::info!(number = migration.number, name = migration.name, "migrated ClickHouse");
         }
         self.agree().await?;
         let at = Instant::now();
-        let health = Arc::clone(&self.health);
-        let clickhouse::Loaded { model, progress, .. } = self
+        // Answers that were given go on being given while they are loaded anew.
+        let health = (!self.engine.is_loaded()).then(|| Arc::clone(&self.health));
+        let clickhouse::Loaded { model, follower, .. } = self
             .clickhouse
             .load(move |read, of| {
                 let percent = read.saturating_mul(100).checked_div(of).unwrap_or(100).min(100);
-                health.set_starting(Some(format!("loading events: {read} of {of}, {percent} %")));
+                let what = format!("loading events: {read} of {of}, {percent} %");
+                health.iter().for_each(|health| health.set_starting(Some(what.clone())));
             })
             .await?;
-        if progress.recovering {
+        if follower.progress().recovering {
             let what = "the log is being read again, and has not come as far as it was";
-            self.health.set_starting(Some(what.into()));
-            tokio::time::sleep(AGREE).await;
             return Err(Error::Unavailable(what.into()));
         }
         tracing::info!(events = model.events(), seconds = at.elapsed().as_secs_f64(), "the Model is there");
         *self.engine.model.write() = model;
-        self.followed.lock().progress = progress;
+        self.followed.lock().progress = follower.progress().clone();
         self.caught_up(at);
         self.health.set_starting(None);
         self.engine.changed.send_modify(|changes| *changes += 1);
-        Ok(())
+        Ok(follower)
     }
 
-    /// Follows until there is another configuration or the Model has to be loaded again; whether it is of use still.
-    async fn follow(&self) -> Result<bool, Error> {
+    /// Follows until the Model has to be loaded again.
+    async fn follow(&self, follower: &mut Follower) -> Result<(), Error> {
         let mut agreed = Instant::now();
         loop {
             if agreed.elapsed() >= AGREE {
                 self.agree().await?;
                 agreed = Instant::now();
             }
-            let (at, since) = (Instant::now(), self.followed.lock().progress.clone());
-            match self.clickhouse.follow(&since, RECORDS).await? {
-                clickhouse::Followed::Nothing => self.caught_up(at),
-                clickhouse::Followed::Changed { changes, progress, more, .. } => {
-                    self.apply(&changes);
-                    self.followed.lock().progress = progress;
-                    self.engine.changed.send_modify(|changes| *changes += 1);
+            let at = Instant::now();
+            match follower.follow(RECORDS).await? {
+                clickhouse::Followed::Changed { changes, more, .. } => {
+                    if !changes.is_empty() {
+                        self.apply(&changes);
+                        self.engine.changed.send_modify(|changes| *changes += 1);
+                    }
+                    self.followed.lock().progress = follower.progress().clone();
                     if more {
                         continue;
                     }
                     self.caught_up(at);
                 }
-                clickhouse::Followed::Recovering | clickhouse::Followed::Reload => {
-                    self.health.set_starting(Some("the log was read again: loading events".into()));
-                    self.engine.follows().inspect(|following| following.lost());
-                    return Ok(false);
+                // The answers there are stay right, and become older.
+                clickhouse::Followed::Recovering => {}
+                clickhouse::Followed::Reload => {
+                    tracing::info!("the log was read again: loading events");
+                    return Ok(());
                 }
             }
             tokio::time::sleep(self.every.saturating_sub(at.elapsed())).await;

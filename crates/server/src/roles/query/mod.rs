@@ -39,8 +39,8 @@ impl Part for Query {
     const PATHS: &'static str = "/v1/metrics, ";
 
     async fn open(settings: Settings) -> Result<Self, StartError> {
-        let clickhouse = ClickHouse::new(settings.clickhouse.options())?;
-        let engine = Engine::following(settings.metrics(), clickhouse.reader(Handle::current())?);
+        let clickhouse = ClickHouse::new(&settings.clickhouse.options())?;
+        let engine = Engine::following(settings.metrics(), clickhouse.reader(Handle::current()));
         let health = Health::new(system_clock());
         health.set_starting(Some("ClickHouse has not been reached yet".into()));
         let followed = Arc::default();
