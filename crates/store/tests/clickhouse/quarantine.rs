@@ -50,12 +50,12 @@ fn what_was_refused_is_kept_as_it_was() {
     ];
     let all: Vec<_> =
         payloads.into_iter().enumerate().map(|(n, payload)| rejected(&n.to_string(), payload)).collect();
-    for (n, rejected) in (0..).zip(&all) {
+    for (n, rejected) in (1..).zip(&all) {
         refuse(&database, &position(0, n), None, n, rejected);
     }
     let kept = reader(&database).refusals(0, 10).unwrap();
     assert_eq!(kept.iter().map(|kept| &kept.rejected).collect::<Vec<_>>(), all.iter().collect::<Vec<_>>());
-    assert_eq!(kept.iter().map(|kept| kept.at).collect::<Vec<_>>(), [at(0), at(1), at(2)]);
+    assert_eq!(kept.iter().map(|kept| kept.at).collect::<Vec<_>>(), [at(1), at(2), at(3)]);
 
     let long = rejected("long", Some(Payload::Json("x".repeat(70_000))));
     refuse(&database, &position(0, 9), None, 9, &long);

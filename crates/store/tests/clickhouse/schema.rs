@@ -114,7 +114,7 @@ fn tables_of_one_server_are_not_taken_for_those_of_many() {
 fn users_and_passwords() {
     let users = "<milepost><password>right</password><profile>default</profile><quota>default</quota>\
                  <networks><ip>127.0.0.1</ip></networks>\
-                 <grants><query>GRANT ALL ON milepost.*</query><query>GRANT SELECT ON system.*</query>\
+                 <grants><query>GRANT ALL ON milepost.*</query><query>GRANT SELECT ON system.*</query><query>GRANT TABLE ENGINE ON *</query>\
                  <query>REVOKE CREATE DATABASE ON milepost.*</query></grants></milepost>";
     let directory = tempfile::tempdir().unwrap();
     let options = clickhouse::Options { users: users.to_owned(), ..Default::default() };
