@@ -3,8 +3,12 @@
 use milepost_model::{Body, Content, Event, EventId, Positions};
 use milepost_store::clickhouse::{Counts, Followed};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::support::{Database, Log, Replica, at, some, sql, used};
+
+/// What the log becomes.
+const TABLES: [&str; 3] = ["events", "arrivals", "progress"];
 
 /// Few identities, revisions and contents, so that they meet.
 fn events() -> impl Strategy<Value = Event> {
@@ -82,7 +86,7 @@ async fn step(database: &Database, log: &mut Log, replica: &mut Replica, step: S
             assert_eq!(replica.counts, before.counts());
         }
         Step::Merge => {
-            for table in ["events", "arrivals", "progress"] {
+            for table in TABLES {
                 let table = format!("{}.{table}", database.options.database);
                 for statement in ["SYSTEM START MERGES", "OPTIMIZE TABLE", "SYSTEM STOP MERGES"] {
                     let end = if statement == "OPTIMIZE TABLE" { " FINAL" } else { "" };
@@ -102,7 +106,7 @@ fn equal_to(database: &Database, log: &Log) {
     let mut reader = database.clickhouse.reader(database.runtime.handle().clone());
     let sizes = reader.sizes().unwrap();
     assert_eq!((sizes.versions, sizes.winners()), (log.counts().versions, log.counts().winners));
-    for event in log.winners().values() {
+    for event in log.winners().values().take(3) {
         assert_eq!(reader.find(event.id.key(), event.at()).unwrap(), vec![event.id.clone()]);
         assert_eq!(reader.find(event.id.key(), at(99)).unwrap(), vec![]);
     }
@@ -111,13 +115,13 @@ fn equal_to(database: &Database, log: &Log) {
     assert_eq!(winners, format!("{0}\t{0}", log.winners().len()));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 12, ..ProptestConfig::default() })]
-
-    #[test]
-    fn f21_whoever_follows_and_whoever_loads_has_the_winners(steps in steps()) {
-        let database = Database::new("laws");
-        for table in ["events", "arrivals", "progress"] {
+#[test]
+fn f21_whoever_follows_and_whoever_loads_has_the_winners() {
+    let database = Database::new("laws");
+    let cases = ProptestConfig { cases: ProptestConfig::default().cases / 16, ..ProptestConfig::default() };
+    let law = |steps| {
+        for table in TABLES {
+            database.sql(&format!("TRUNCATE TABLE {}.{table}", database.options.database));
             database.sql(&format!("SYSTEM STOP MERGES {}.{table}", database.options.database));
         }
         let mut log = Log::default();
@@ -132,12 +136,14 @@ proptest! {
         prop_assert_eq!(&replica.winners, &log.winners());
         prop_assert_eq!(replica.model.fingerprint(), log.fingerprint());
         equal_to(&database, &log);
-        for table in ["events", "arrivals", "progress"] {
+        for table in TABLES {
             database.sql(&format!("SYSTEM START MERGES {}.{table}", database.options.database));
         }
         database.merge();
         equal_to(&database, &log);
-    }
+        Ok(())
+    };
+    TestRunner::new(cases).run(&steps(), law).unwrap();
 }
 
 /// Merging may leave one of two records with the same version: that which was there first, so that nobody thinks it is new.
