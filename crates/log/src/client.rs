@@ -189,9 +189,10 @@ mod tests {
 
     #[test]
     fn what_is_ours_is_a_property_of_librdkafka() {
-        let config = ClientConfig::new().create_native_config().unwrap();
         for (key, _) in OURS {
-            assert!(config.get(key).is_ok(), "{key}");
+            if let Err(error) = ClientConfig::new().set(*key, "?").create_native_config() {
+                assert!(!error.to_string().contains("No such configuration property"), "{error}");
+            }
         }
     }
 

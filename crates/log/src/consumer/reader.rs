@@ -305,7 +305,8 @@ impl<T: Send + 'static> Reader<T> {
             Ok(permit) => Some(permit),
             Err(_) if full && !self.paused => {
                 let taken = Arc::clone(&self.taken).acquire_owned();
-                self.runtime.block_on(tokio::time::timeout(BEFORE_PAUSE, taken)).ok().and_then(Result::ok)
+                let taken = async { tokio::time::timeout(BEFORE_PAUSE, taken).await };
+                self.runtime.block_on(taken).ok().and_then(Result::ok)
             }
             Err(_) => None,
         };
