@@ -6,9 +6,10 @@ use std::time::Duration;
 use milepost_services::shared::unique;
 use tempfile::TempDir;
 
-use crate::binary::{self, Finished, milepost};
+use crate::binary::{self, Finished};
 use crate::engines::{ClickHouse, Kafka, Offsets};
 use crate::process::Ended;
+use crate::served::post;
 use crate::{REAL_CONFIG, Served, eventually, eventually_within, exposition};
 
 /// Partitions of the log.
@@ -88,7 +89,13 @@ impl Cluster {
 
     /// Runs `milepost COMMAND --config …`.
     pub fn run(&self, command: &str) -> Finished {
-        milepost([command, "--config", &self.file()])
+        self.run_with(command, &[])
+    }
+
+    /// As [`Self::run`], with variables over the configuration.
+    pub fn run_with(&self, command: &str, variables: &[(&str, &str)]) -> Finished {
+        let arguments = [command, "--config", &self.file()];
+        binary::finish(binary::command().args(arguments).envs(variables.iter().copied()))
     }
 
     /// A process of a role, once it listens. Variables are over the configuration.
@@ -228,11 +235,18 @@ pub fn ready(member: Served) -> Served {
 /// Sends lines over HTTP, in batches, and gives how many were refused.
 #[track_caller]
 pub fn send(server: &Served, lines: &[String], batch: usize) -> usize {
+    send_to(&server.url(), lines, batch)
+}
+
+/// As [`send`], to a URL without a path.
+#[track_caller]
+pub fn send_to(url: &str, lines: &[String], batch: usize) -> usize {
     let send = |lines: &[String]| {
-        let reply = server.post("application/x-ndjson", lines.join("\n"));
+        let body = lines.join("\n");
+        let reply = post(url, &[("content-type", "application/x-ndjson")], body.as_bytes());
+        let reply = reply.expect("the server answers");
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["refused"].as_array().map_or(0, Vec::len)
     };
     lines.chunks(batch).map(send).sum()
 }
-

@@ -19,10 +19,8 @@ use tokio::sync::watch;
 /// What is done to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
-    /// Passed on only when the harm ends.
+    /// Passed on only when the harm ends, be whoever sent it gone by then.
     Hold,
-    /// Passed on only when the harm ends, though whoever sent it is gone by then.
-    HoldForGood,
     /// Never passed on, and never answered while the harm lasts.
     Swallow,
     /// Passed on, and the answer is dropped with the connection.
@@ -43,6 +41,7 @@ struct Shared {
     server: String,
     rule: watch::Sender<Rule>,
     harmed: AtomicU64,
+    let_go: AtomicU64,
 }
 
 /// A proxy on a port of its own, which passes everything on until it is told otherwise.
@@ -62,6 +61,7 @@ impl Proxy {
             server: server.to_owned(),
             rule: watch::Sender::new(Rule::default()),
             harmed: AtomicU64::new(0),
+            let_go: AtomicU64::new(0),
         });
         runtime.spawn(serve(listener, Arc::clone(&shared)));
         Self { address, shared, _runtime: runtime }
@@ -80,6 +80,12 @@ impl Proxy {
     /// Does no harm any more, and lets go what it held.
     pub fn relent(&self) {
         self.shared.rule.send_replace(Rule::default());
+    }
+
+    /// Waits until so many requests that it held have been answered.
+    pub fn wait_let_go(&self, requests: u64) {
+        let let_go = || self.shared.let_go.load(SeqCst);
+        crate::eventually("what was held is done", || (let_go() >= requests).then_some(()));
     }
 
     /// How many requests it has done harm to.
@@ -119,13 +125,11 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
     match harm {
         None => blocking(pass).await,
         Some(Harm::Hold) => {
-            ended(&mut rule).await;
-            blocking(pass).await
-        }
-        Some(Harm::HoldForGood) => {
             let passed = tokio::spawn(async move {
                 ended(&mut rule).await;
-                blocking(pass).await
+                let answer = blocking(pass).await;
+                shared.let_go.fetch_add(1, SeqCst);
+                answer
             });
             passed.await.map_err(io::Error::other)?
         }
