@@ -18,24 +18,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Offsets by partition.
 pub type Offsets = BTreeMap<i32, i64>;
 
-/// A service: one that tests share, or one that is this test's alone.
-enum Lent<T> {
-    Shared(Arc<Shared>),
-    Own(Box<Service>, #[allow(dead_code, reason = "removed after the service has ended")] T),
+/// A service: one that tests share, or one that is this test's alone, with its directory.
+enum Lent {
+    Shared { _kept: Arc<Shared> },
+    Own { service: Box<Service>, _directory: TempDir },
 }
 
-impl Lent<TempDir> {
+impl Lent {
     fn own(&mut self) -> &mut Service {
         match self {
-            Self::Own(service, _) => service,
-            Self::Shared(_) => panic!("what is shared is not broken"),
+            Self::Own { service, .. } => service,
+            Self::Shared { .. } => panic!("what is shared is not broken"),
         }
     }
 }
 
 /// A real Kafka.
 pub struct Kafka {
-    lent: Lent<TempDir>,
+    lent: Lent,
     address: String,
 }
 
@@ -43,14 +43,14 @@ impl Kafka {
     /// The one that tests share.
     pub fn shared() -> Self {
         let shared = shared::kafka().expect("Kafka can be had");
-        Self { address: shared.address().to_owned(), lent: Lent::Shared(shared) }
+        Self { address: shared.address().to_owned(), lent: Lent::Shared { _kept: shared } }
     }
 
     /// One that may be broken.
     pub fn own() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let service = kafka::start(directory.path(), &kafka::Options::default()).expect("Kafka starts");
-        Self { address: service.address().to_string(), lent: Lent::Own(Box::new(service), directory) }
+        Self { address: service.address().to_string(), lent: Lent::Own { service: Box::new(service), _directory: directory } }
     }
 
     /// Where it is.
@@ -121,7 +121,7 @@ fn offset_of(offset: Offset) -> Option<i64> {
 
 /// A real ClickHouse.
 pub struct ClickHouse {
-    lent: Lent<TempDir>,
+    lent: Lent,
     url: String,
 }
 
@@ -129,7 +129,7 @@ impl ClickHouse {
     /// The one that tests share.
     pub fn shared() -> Self {
         let shared = shared::clickhouse().expect("ClickHouse can be had");
-        Self { url: shared.address().to_owned(), lent: Lent::Shared(shared) }
+        Self { url: shared.address().to_owned(), lent: Lent::Shared { _kept: shared } }
     }
 
     /// One that may be broken.
@@ -137,7 +137,7 @@ impl ClickHouse {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let service =
             clickhouse::start(directory.path(), &clickhouse::Options::default()).expect("ClickHouse starts");
-        Self { url: service.url(), lent: Lent::Own(Box::new(service), directory) }
+        Self { url: service.url(), lent: Lent::Own { service: Box::new(service), _directory: directory } }
     }
 
     /// Where it is, as a URL without a path.

@@ -11,7 +11,6 @@ use milepost_tests::{Cluster, Installation, REAL_CONFIG, Served, eventually, exp
 use crate::lines::{recent_days, troubled};
 
 struct Down {
-    cluster: Cluster,
     ingest: Served,
     replica: Served,
     _aggregators: [Served; 2],
@@ -19,6 +18,8 @@ struct Down {
     sent: Vec<String>,
     /// Not sent yet.
     lines: Vec<String>,
+    // Dropped after the members that use it.
+    cluster: Cluster,
 }
 
 impl Down {

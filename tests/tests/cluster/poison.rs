@@ -53,11 +53,9 @@ fn f14_garbage_in_the_log_is_kept_aside() {
     };
     check(0);
     cluster.run("replay").expect_success();
-    // Something new shows the aggregators that the log is to be read again.
-    send(&ingest, &lines[..1], 1);
     milepost_tests::eventually("the log is read again", || {
-        let again = "SELECT count() FROM progress WHERE epoch = 1 AND offset > 0";
-        (cluster.clickhouse.number(&cluster.database, again) > 1).then_some(())
+        let again = "SELECT max(offset) FROM progress WHERE epoch = 1";
+        (cluster.clickhouse.number(&cluster.database, again) > 0).then_some(())
     });
     check(1);
 
