@@ -193,15 +193,16 @@ impl Cluster {
             list(partitions.collect()),
             list(offsets.collect()),
         );
-        assert_eq!(self.clickhouse.offsets(&self.database, &there), progress, "what is there, and the progress");
+        assert_eq!(
+            self.clickhouse.offsets(&self.database, &there),
+            progress,
+            "what is there, and the progress"
+        );
     }
 
     /// How many versions of events there are.
     pub fn versions(&self) -> u64 {
-        self.clickhouse.number(
-            &self.database,
-            "SELECT uniqExact(source, id, revision, digest) FROM events",
-        )
+        self.clickhouse.number(&self.database, "SELECT uniqExact(source, id, revision, digest) FROM events")
     }
 
     /// Does something to every table that others write.

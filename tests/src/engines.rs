@@ -50,7 +50,10 @@ impl Kafka {
     pub fn own() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let service = kafka::start(directory.path(), &kafka::Options::default()).expect("Kafka starts");
-        Self { address: service.address().to_string(), lent: Lent::Own { service: Box::new(service), _directory: directory } }
+        Self {
+            address: service.address().to_string(),
+            lent: Lent::Own { service: Box::new(service), _directory: directory },
+        }
     }
 
     /// Where it is.
@@ -84,7 +87,7 @@ impl Kafka {
         partitions.into_iter().map(end).filter(|(_, end)| *end > 0).collect()
     }
 
-    /// What a group has committed of a topic.
+    /// What a group has committed of a topic, of each partition of which it has read anything.
     pub fn committed(&self, group: &str, topic: &str) -> Offsets {
         let consumer = self.consumer(group);
         let mut list = TopicPartitionList::new();
@@ -93,7 +96,8 @@ impl Kafka {
         }
         let committed = consumer.committed_offsets(list, PATIENCE).expect("the group can be asked");
         let offsets = committed.elements().into_iter().map(|element| (element.partition(), element.offset()));
-        offsets.filter_map(|(partition, offset)| offset_of(offset).map(|offset| (partition, offset))).collect()
+        let read = offsets.filter_map(|(partition, offset)| Some((partition, offset_of(offset)?)));
+        read.filter(|(_, offset)| *offset > 0).collect()
     }
 
     /// Appends to a partition what is no event.
@@ -106,11 +110,12 @@ impl Kafka {
 }
 
 fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
-    let metadata = crate::eventually("the topic is known", || match consumer.fetch_metadata(Some(topic), PATIENCE) {
-        Ok(metadata) => Some(metadata),
-        Err(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure)) => None,
-        Err(error) => panic!("{topic}: {error}"),
-    });
+    let metadata =
+        crate::eventually("the topic is known", || match consumer.fetch_metadata(Some(topic), PATIENCE) {
+            Ok(metadata) => Some(metadata),
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure)) => None,
+            Err(error) => panic!("{topic}: {error}"),
+        });
     let topics = metadata.topics().iter();
     topics.flat_map(|topic| topic.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect()
 }

@@ -80,7 +80,12 @@ impl Cluster {
         fs::write(&config, settings(at)).map_err(Problem::file(&config))?;
         let mut members = Vec::new();
         for (number, role) in MEMBERS.into_iter().enumerate() {
-            members.push(Member::start(role, binary, &config, directory.join(format!("{role}-{number}.log")))?);
+            members.push(Member::start(
+                role,
+                binary,
+                &config,
+                directory.join(format!("{role}-{number}.log")),
+            )?);
         }
         let urls: Vec<_> = members.iter_mut().map(|member| member.ready(asked)).collect::<Result<_, _>>()?;
         scraped(directory, &urls)?;
@@ -95,7 +100,10 @@ impl Cluster {
         for (member, url) in members.iter().zip(&urls) {
             println!("{:10} {url}  (its log: {})", member.role, member.log.display());
         }
-        println!("{:10} {}\n{:10} http://{}\n{:10} http://{}", "Kafka", at.kafka, "ClickHouse", at.clickhouse, "Prometheus", at.prometheus);
+        println!(
+            "{:10} {}\n{:10} http://{}\n{:10} http://{}",
+            "Kafka", at.kafka, "ClickHouse", at.clickhouse, "Prometheus", at.prometheus
+        );
         if self.once {
             return Ok(());
         }
@@ -107,7 +115,8 @@ impl Cluster {
 }
 
 fn build() -> Result<PathBuf, Problem> {
-    let arguments = ["build", "--release", "--bin", "milepost", "--message-format", "json-render-diagnostics"];
+    let arguments =
+        ["build", "--release", "--bin", "milepost", "--message-format", "json-render-diagnostics"];
     let messages = output(cargo(&arguments).stderr(Stdio::inherit()))?;
     let executable = String::from_utf8_lossy(&messages).lines().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
@@ -218,9 +227,8 @@ impl Asked {
         use tokio::signal::unix::{SignalKind, signal};
         let failed = |error: std::io::Error| Problem::Check(format!("cannot wait for Ctrl-C: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let signals = runtime.block_on(async {
-            Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
-        });
+        let signals = runtime
+            .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) });
         let (mut interrupt, mut terminate) = signals.map_err(failed)?;
         let (told, asked) = mpsc::channel::<()>();
         thread::spawn(move || {

@@ -205,7 +205,10 @@ fn perform(task: Task) -> Result<(), Problem> {
             test::end_to_end("kills", ("MILEPOST_ROUNDS", rounds), seed)
         }
         Task::Campaign(Campaign::Cluster { events, seed }) => {
-            test::end_to_end("cluster", ("MILEPOST_EVENTS", events), seed)
+            let arguments =
+                ["--package", "milepost-tests", "--test", "cluster", "--", "aggregators", "--nocapture"];
+            let settings = [("MILEPOST_EVENTS", events.to_string()), ("MILEPOST_SEED", seed.to_string())];
+            test::cargo_test(&arguments.map(String::from), &settings)
         }
         Task::Campaign(Campaign::Power { points, seed }) => {
             test::end_to_end("power", ("MILEPOST_POINTS", points), seed)

@@ -91,7 +91,9 @@ impl Addresses {
     /// For programs: the order of the names is part of it.
     fn line(&self) -> String {
         let Self { kafka, clickhouse, prometheus } = self;
-        format!(r#"{{"kafka":"{kafka}","clickhouse":"http://{clickhouse}","prometheus":"http://{prometheus}"}}"#)
+        format!(
+            r#"{{"kafka":"{kafka}","clickhouse":"http://{clickhouse}","prometheus":"http://{prometheus}"}}"#
+        )
     }
 }
 

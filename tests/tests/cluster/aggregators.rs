@@ -7,7 +7,7 @@ use std::time::Duration;
 use milepost_tests::cluster::{send, send_to};
 use milepost_tests::delivery::{chance, shuffled};
 use milepost_tests::proxy::{Harm, Proxy};
-use milepost_tests::{Cluster, Installation, Served, eventually, events, state};
+use milepost_tests::{Cluster, Installation, Served, events, eventually, state};
 
 use crate::lines::{recent_days, troubled};
 

@@ -93,7 +93,8 @@ fn f17_clickhouse_hangs_longer_than_a_member_may_be_silent() {
 #[test]
 fn f18_clickhouse_says_not_now() {
     let harmed = Harmed::new("f18");
-    let said = [(252, "TOO_MANY_PARTS"), (241, "MEMORY_LIMIT_EXCEEDED"), (202, "TOO_MANY_SIMULTANEOUS_QUERIES")];
+    let said =
+        [(252, "TOO_MANY_PARTS"), (241, "MEMORY_LIMIT_EXCEEDED"), (202, "TOO_MANY_SIMULTANEOUS_QUERIES")];
     for (tries, (code, name)) in (1..).zip(said) {
         harmed.proxy.harm(&EVENTS, Harm::Refuse(code, name));
         if tries == 1 {

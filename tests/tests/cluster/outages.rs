@@ -56,8 +56,11 @@ impl Down {
         let reply = self.ingest.post("application/x-ndjson", some.join("\n"));
         assert_eq!(reply.status, 503, "{reply:?}");
         assert!(reply.retry_after.is_some() && reply.body.contains("Kafka"), "{reply:?}");
-        let taken: Vec<_> =
-            some.iter().filter(|line| milepost_wire::json::decode(line.as_bytes()).is_ok()).cloned().collect();
+        let taken: Vec<_> = some
+            .iter()
+            .filter(|line| milepost_wire::json::decode(line.as_bytes()).is_ok())
+            .cloned()
+            .collect();
         let status = Grpc::connect(&self.ingest).publish(protobuf(&taken)).expect_err("it is handed back");
         assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
         // Whoever is told so sends it again, later.

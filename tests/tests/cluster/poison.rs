@@ -6,7 +6,8 @@ use milepost_tests::{Cluster, Installation, events, state};
 use crate::lines::{REFUSED, recent_days, troubled};
 
 /// Where refused events came from, as the quarantine has it.
-const ORIGINS: &str = "SELECT partition, offset FROM quarantine FINAL WHERE topic = '{}' ORDER BY partition, offset";
+const ORIGINS: &str =
+    "SELECT partition, offset FROM quarantine FINAL WHERE topic = '{}' ORDER BY partition, offset";
 
 fn quarantined(cluster: &Cluster) -> u64 {
     cluster.clickhouse.number(&cluster.database, "SELECT count() FROM quarantine FINAL")

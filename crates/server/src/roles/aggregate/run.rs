@@ -121,8 +121,8 @@ impl Run {
             linger: Duration::from_millis(linger_ms),
         };
         let reading = Arc::<Reading>::default();
-        let mut consumer =
-            Consumer::<Logged>::start(&self.log, limits, self.places(&reading)).map_err(|error| error.to_string())?;
+        let mut consumer = Consumer::<Logged>::start(&self.log, limits, self.places(&reading))
+            .map_err(|error| error.to_string())?;
         *self.status.lock() = Some(consumer.status());
         let mut keep = Keep {
             clickhouse: self.clickhouse.clone(),
