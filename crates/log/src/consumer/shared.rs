@@ -120,11 +120,11 @@ impl Shared {
     }
 
     /// What was sent last was not committed.
-    pub(super) fn not_committed(&self, partitions: impl Iterator<Item = Partition>) {
+    pub(super) fn not_committed(&self, partitions: &[Partition]) {
         self.refused_commits.fetch_add(1, Relaxed);
         let mut state = self.state.lock();
         for partition in partitions {
-            if let Some(owned) = state.owned.get_mut(&partition) {
+            if let Some(owned) = state.owned.get_mut(partition) {
                 owned.sent = None;
             }
         }
@@ -227,7 +227,7 @@ mod tests {
         shared.done(&at(2, 7));
         assert_eq!(shared.to_commit(), [(partition(0), 9)]);
         assert!(shared.to_commit().is_empty());
-        shared.not_committed([partition(0), partition(2)].into_iter());
+        shared.not_committed(&[partition(0), partition(2)]);
         assert_eq!((shared.to_commit(), shared.refused_commits()), (vec![(partition(0), 9)], 1));
         shared.done(&at(0, 10));
         assert_eq!(

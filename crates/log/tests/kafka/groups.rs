@@ -122,9 +122,8 @@ async fn what_is_committed_is_where_the_group_goes_on() {
         start: Start::Committed,
         limits: quick(),
     };
-    let join = || {
-        Consumer::subscribe(&options, subscription.clone(), |record| Logged::read(record.value)).unwrap()
-    };
+    let join =
+        || Consumer::subscribe(&options, subscription.clone(), |record| Logged::read(record.value)).unwrap();
     let mut first = join();
     assert!(is_exactly(&read(&mut first, 300).await, 0..300));
     first.close().await;

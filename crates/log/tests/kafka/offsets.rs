@@ -11,7 +11,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::support::{
-    append, assigned, batch, consumer, consumer_from, ids, is_exactly, next, options, partition, read, until, with,
+    append, assigned, batch, consumer, consumer_from, ids, is_exactly, next, options, partition, read, until,
+    with,
 };
 
 fn admin(options: &Options) -> AdminClient<DefaultClientContext> {
@@ -93,12 +94,16 @@ async fn f12_a_log_that_is_shorter_than_what_was_read_is_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_partitions_that_are_added_are_read_from_their_first_record() {
     let kafka = shared::kafka().unwrap();
-    let options = with(&options(kafka.address(), "added", 1), &[("topic.metadata.refresh.interval.ms", "200")]);
+    let options =
+        with(&options(kafka.address(), "added", 1), &[("topic.metadata.refresh.interval.ms", "200")]);
     prepare(&options).await.unwrap();
     append(&options, 0..50).await;
     let mut consumer = consumer(&options);
     assert!(is_exactly(&read(&mut consumer, 50).await, 0..50));
-    admin(&options).create_partitions([&NewPartitions::new(&options.topic, 4)], &AdminOptions::new()).await.unwrap();
+    admin(&options)
+        .create_partitions([&NewPartitions::new(&options.topic, 4)], &AdminOptions::new())
+        .await
+        .unwrap();
     // A producer of its own, which knows the new partitions at once.
     append(&options, 50..150).await;
     let seen = read(&mut consumer, 100).await;
@@ -110,8 +115,8 @@ async fn f12_partitions_that_are_added_are_read_from_their_first_record() {
 async fn where_to_begin_is_asked_until_it_is_answered() {
     use futures::FutureExt as _;
     use milepost_log::Consumer;
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     let kafka = shared::kafka().unwrap();
     let options = options(kafka.address(), "asked", 1);
     prepare(&options).await.unwrap();
@@ -143,7 +148,8 @@ async fn where_to_begin_is_asked_until_it_is_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_user_stays_in_the_group_and_loses_nothing() {
     let kafka = shared::kafka().unwrap();
-    let slow = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000"), ("heartbeat.interval.ms", "1000")];
+    let slow =
+        [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000"), ("heartbeat.interval.ms", "1000")];
     let options = with(&options(kafka.address(), "slow", 2), &slow);
     prepare(&options).await.unwrap();
     append(&options, 0..1_000).await;

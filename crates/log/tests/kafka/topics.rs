@@ -6,7 +6,9 @@ use milepost_services::shared;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use crate::support::{PATIENCE, append, batch, consumer, event, events, is_exactly, options, partition, read, rejected};
+use crate::support::{
+    PATIENCE, append, batch, consumer, event, events, is_exactly, options, partition, read, rejected,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_made_once_and_checked_always() {
@@ -20,14 +22,20 @@ async fn topics_are_made_once_and_checked_always() {
 
     let said = |wrong: Options| async move { prepare(&wrong).await.unwrap_err().to_string() };
     let replicas = said(Options { replication_factor: 3, ..options.clone() }).await;
-    assert!(replicas.contains(&options.topic) && replicas.contains("kafka.replication_factor to 1"), "{replicas}");
+    assert!(
+        replicas.contains(&options.topic) && replicas.contains("kafka.replication_factor to 1"),
+        "{replicas}"
+    );
     let larger = said(Options { message_bytes: options.message_bytes + 1, ..options.clone() }).await;
     assert!(larger.contains("max.message.bytes"), "{larger}");
     let insync = said(Options { min_insync_replicas: 2, ..options.clone() }).await;
     assert!(insync.starts_with("kafka.min_insync_replicas: 2: must be at most"), "{insync}");
     let new = Options { topic: shared::unique("unmade"), replication_factor: 3, ..options.clone() };
     let brokers = said(new).await;
-    assert!(brokers.starts_with("kafka.replication_factor: 3: ") && brokers.contains("fewer brokers"), "{brokers}");
+    assert!(
+        brokers.starts_with("kafka.replication_factor: 3: ") && brokers.contains("fewer brokers"),
+        "{brokers}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +109,10 @@ async fn f14_poison_in_the_log_stops_nothing() {
         })
         .collect();
     assert_eq!((said[0].as_str(), said[4].as_str()), ("0", "1"));
-    assert!(said[1].contains("0 bytes") && said[2].contains("5 bytes") && said[3].contains("form 99"), "{said:?}");
+    assert!(
+        said[1].contains("0 bytes") && said[2].contains("5 bytes") && said[3].contains("form 99"),
+        "{said:?}"
+    );
     assert_eq!(read.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
 }
 
