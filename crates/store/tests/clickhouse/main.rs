@@ -8,3 +8,4 @@ mod quarantine;
 mod schema;
 mod sharded;
 mod support;
+mod tls;
