@@ -74,15 +74,15 @@ fn uses(seed: u64, count: u64) -> Vec<String> {
         let dice = chance(seed, n);
         let at = events::ago(now, dice % 60, dice / 60 % 86_400);
         let team = |dice: u64| format!("team-{}", dice % 40);
-        let mut lines = vec![events::used(&format!("use-{n}"), at, &team(dice / 7))];
+        let mut versions = vec![events::used(&format!("use-{n}"), at, &team(dice / 7))];
         if dice.is_multiple_of(10) {
             let mut corrected = events::used(&format!("use-{n}"), at, &team(dice / 11));
             corrected["customData"]["revision"] = 1.into();
-            lines.push(corrected);
+            versions.push(corrected);
         }
-        lines
+        events::lines(&versions)
     };
-    events::lines(&(0..count).flat_map(used).collect::<Vec<_>>())
+    (0..count).flat_map(used).collect()
 }
 
 /// **F7**, **F8**, **F2.** Aggregators are killed, asked to end, stopped past their session, let go and added at random while
@@ -109,7 +109,7 @@ fn f07_offsets_are_never_past_what_is_kept() {
                 let _ = done.send(());
             });
         });
-        // Something happens after every tenth of a second or hundredth of the events, whatever is later.
+        // A hundred moments, spread over the events and, where these are few, over ten seconds: no event says when one is.
         for (moment, ()) in (0..).zip(is_done.iter()) {
             if moment % 4 == 0 {
                 crowd.harm(chance(seed, moment));
