@@ -126,7 +126,9 @@ impl<'a> Admin<'a> {
 
     /// Whether it was us who made it.
     async fn make(&self, topic: &str) -> Result<bool, LogError> {
-        let Options { partitions, replication_factor, min_insync_replicas, .. } = self.options;
+        let Options { replication_factor, min_insync_replicas, .. } = self.options;
+        // See docs/decisions/0040-dead-letters-have-one-partition.md.
+        let partitions = if topic == self.options.refused_topic { &1 } else { &self.options.partitions };
         let (insync, bytes) =
             (min_insync_replicas.to_string(), client::batch_bytes(self.options).to_string());
         let new = NewTopic::new(topic, *partitions, TopicReplication::Fixed(*replication_factor))
