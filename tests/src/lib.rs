@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a harness panics where a test fails")]
 
 pub mod binary;
+pub mod dashboards;
 pub mod delivery;
 pub mod disk;
 pub mod events;
