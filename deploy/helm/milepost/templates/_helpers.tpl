@@ -62,7 +62,7 @@ seccompProfile: {type: RuntimeDefault}
 
 {{- /* Of (root, role): what this role needs to know, and no secret of another one. */ -}}
 {{- define "milepost.variables" -}}
-{{- if or (has .role (list "ingest" "aggregate")) (and (eq .role "embedded") .root.Values.kafka.brokers) }}
+{{- if or (has .role (list "ingest" "aggregate" "migrate")) (and (eq .role "embedded") .root.Values.kafka.brokers) }}
 {{ include "milepost.kafka" .root }}
 {{- end }}
 {{- if has .role (list "aggregate" "query" "migrate") }}
