@@ -19,13 +19,11 @@ const PROGRAMS: [&str; 2] = ["bin", "pkg/tool/linux_amd64"];
 
 /// The directory with the tools that the `go.mod` in `module` names, built once from exactly what its `go.sum` lists.
 pub fn tools(name: &str, module: &Path) -> Result<PathBuf, Error> {
-    let listed = ["go.mod", "go.sum"].map(|file| module.join(file)).map(|file| {
-        fs::read_to_string(&file).map_err(Error::file(&file))
-    });
-    let [versions, digests] = listed;
-    cache::kept(&named(name, &(versions? + &digests?)), |directory| {
+    let read = |file: &str| fs::read_to_string(module.join(file)).map_err(Error::file(&module.join(file)));
+    let files = [("go.mod", read("go.mod")?), ("go.sum", read("go.sum")?)];
+    cache::kept(&named(name, &files.each_ref().map(|(_, text)| text.as_str()).concat()), |directory| {
         progress(format_args!("building {name}, which takes minutes"));
-        build(&toolchain()?, module, directory).map_err(|error| Error::Unavailable {
+        build(&toolchain()?, &files, directory).map_err(|error| Error::Unavailable {
             what: "what Go builds",
             reason: error.to_string(),
             remedy: "let Go reach the proxy of Go modules, or set MILEPOST_GO_PROXY to the URL of a mirror".into(),
@@ -33,16 +31,21 @@ pub fn tools(name: &str, module: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// What Go fetches and keeps on the way is removed again.
-fn build(go: &Path, module: &Path, directory: &Path) -> Result<(), Error> {
+/// What Go reads, fetches and keeps on the way is in a directory of its own, and removed again.
+fn build(go: &Path, files: &[(&str, String)], directory: &Path) -> Result<(), Error> {
     let scratch = directory.join("scratch");
+    fs::create_dir(&scratch).map_err(Error::file(&scratch))?;
+    for (name, text) in files {
+        let file = scratch.join(name);
+        fs::write(&file, text).map_err(Error::file(&file))?;
+    }
     let mut build = Command::new(go);
     build
-        .current_dir(module)
+        .current_dir(&scratch)
         .args(["build", "-mod=readonly", "-modcacherw", "-trimpath", "-ldflags=-s -w", "-o"])
         .arg(directory.join(""))
         .arg("tool")
-        .env("GOPATH", &scratch)
+        .env("GOPATH", scratch.join("path"))
         .env("GOCACHE", scratch.join("cache"))
         .env("GOPROXY", go_proxy())
         .env("GOTOOLCHAIN", "local")

@@ -54,8 +54,8 @@ fn rendered_right(tools: &Tools, place: &str, yaml: &str) -> Result<(), Problem>
     let file = directory.path().join("rendered.yaml");
     fs::write(&file, yaml).map_err(Problem::file(&file))?;
     all_of(&KUBERNETES, |version| {
-        let strict = ["--strict", "--quiet", "--no-warn", "--kubernetes-version", version];
-        judged(Command::new(&tools.kubernetes_validate).args(strict).arg(&file))
+        let module = ["-m", "kubernetes_validate", "--strict", "--quiet", "--no-warn"];
+        judged(Command::new(&tools.python).args(module).args(["--kubernetes-version", version]).arg(&file))
     })?;
     let objects: Vec<Value> = serde_saphyr::from_multiple(yaml)
         .map_err(|error| Problem::Check(format!("{place}: what is rendered is no YAML: {error}")))?;

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{Problem, all, checkout, output, progress};
+use crate::run::{Problem, all, checkout, line, progress};
 use process::Process;
 use tools::Tools;
 
@@ -58,7 +58,13 @@ fn monitoring(tools: &Tools, root: &Path) -> Result<(), Problem> {
 
 /// Runs what finds faults, and is silent where it finds none.
 fn judged(command: &mut Command) -> Result<(), Problem> {
-    output(command).map(drop)
+    let said =
+        command.output().map_err(|source| Problem::NotStarted { command: line(command), source })?;
+    if said.status.success() {
+        return Ok(());
+    }
+    let all = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+    Err(Problem::Check(format!("`{}` finds:\n{}", line(command), all.trim_end())))
 }
 
 /// All files of a directory with this ending, in order. There are some: a check of nothing would pass.

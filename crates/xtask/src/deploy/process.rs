@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use super::judged;
 use super::tools::Tools;
 use crate::run::Problem;
 
@@ -40,13 +41,6 @@ impl Process {
             fs::write(&file, config).map_err(Problem::file(&file))?;
             check.arg("--config").arg(file);
         }
-        let started =
-            |source| Problem::NotStarted { command: tools.milepost.display().to_string(), source };
-        let said = check.output().map_err(started)?;
-        if said.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&said.stderr).into_owned();
-        Err(Problem::Check(format!("{}: `milepost check` refuses it:\n{}", self.place, said.trim_end())))
+        judged(&mut check).map_err(|problem| Problem::Check(format!("{}: {problem}", self.place)))
     }
 }

@@ -15,8 +15,8 @@ pub(super) struct Tools {
     pub(super) helm: PathBuf,
     /// compose-go, the library that reads files for `docker compose`.
     pub(super) compose: PathBuf,
-    /// Kubernetes' own schemas, and what holds YAML against them.
-    pub(super) kubernetes_validate: PathBuf,
+    /// A Python whose module `kubernetes_validate` holds YAML against Kubernetes' own schemas.
+    pub(super) python: PathBuf,
     pub(super) hadolint: PathBuf,
     pub(super) promtool: PathBuf,
     pub(super) amtool: PathBuf,
@@ -35,7 +35,7 @@ impl Tools {
         Ok(Self {
             helm: built.join("helm"),
             compose: built.join("cmd"),
-            kubernetes_validate: python.join("kubernetes-validate"),
+            python: python.join("python"),
             hadolint: python.join("hadolint"),
             promtool: tools::prometheus()?.1,
             amtool: tools::amtool()?,
