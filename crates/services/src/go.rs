@@ -26,7 +26,8 @@ pub fn tools(name: &str, module: &Path) -> Result<PathBuf, Error> {
         build(&toolchain()?, &files, directory).map_err(|error| Error::Unavailable {
             what: "what Go builds",
             reason: error.to_string(),
-            remedy: "let Go reach the proxy of Go modules, or set MILEPOST_GO_PROXY to the URL of a mirror".into(),
+            remedy: "let Go reach the proxy of Go modules, or set MILEPOST_GO_PROXY to the URL of a mirror"
+                .into(),
         })
     })
 }
@@ -88,7 +89,8 @@ fn unpacked(directory: &Path) -> Result<(), Error> {
     for programs in PROGRAMS.map(|programs| directory.join(ROOT).join(programs)) {
         for program in fs::read_dir(&programs).map_err(Error::file(&programs))? {
             let program = program.map_err(Error::file(&programs))?.path();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).map_err(Error::file(&program))?;
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+                .map_err(Error::file(&program))?;
         }
     }
     Ok(())

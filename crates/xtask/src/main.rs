@@ -163,12 +163,9 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Lint => lint(),
         Task::Structure => structure::check(),
         Task::Deploy => deploy::check(),
-        Task::Ci => all([
-            &test::everything as &dyn Fn() -> _,
-            &lint,
-            &deploy::check,
-            &|| fuzz::briefly(IN_CI, None),
-        ]),
+        Task::Ci => {
+            all([&test::everything as &dyn Fn() -> _, &lint, &deploy::check, &|| fuzz::briefly(IN_CI, None)])
+        }
         Task::Gen => generate(),
         Task::Docs => docs::write(),
         Task::Bench { instructions: true, accept, .. } => instructions::check(accept),

@@ -22,7 +22,7 @@ pub(super) fn check(tools: &Tools, chart: &Path) -> Result<(), Problem> {
     all_of(&sets, |values| {
         judged(Command::new(&tools.helm).args(["lint", "--strict"]).arg(chart).arg("--values").arg(values))?;
         let rendered = output(&mut template(tools, chart, values))?;
-        rendered_right(tools, &place(values), &String::from_utf8_lossy(&rendered))
+        rendered_right(tools, values, &String::from_utf8_lossy(&rendered))
     })?;
     unguarded_is_refused(tools, chart)
 }
@@ -49,9 +49,11 @@ fn unguarded_is_refused(tools: &Tools, chart: &Path) -> Result<(), Problem> {
     )))
 }
 
-fn rendered_right(tools: &Tools, place: &str, yaml: &str) -> Result<(), Problem> {
+fn rendered_right(tools: &Tools, values: &Path, yaml: &str) -> Result<(), Problem> {
+    let place = place(values);
     let directory = tempfile::tempdir().map_err(Problem::file(&std::env::temp_dir()))?;
-    let file = directory.path().join("rendered.yaml");
+    // What is found wrong in it is told with its name.
+    let file = directory.path().join(values.file_name().unwrap_or_default());
     fs::write(&file, yaml).map_err(Problem::file(&file))?;
     all_of(&KUBERNETES, |version| {
         let module = ["-m", "kubernetes_validate", "--strict", "--quiet", "--no-warn"];
@@ -59,7 +61,7 @@ fn rendered_right(tools: &Tools, place: &str, yaml: &str) -> Result<(), Problem>
     })?;
     let objects: Vec<Value> = serde_saphyr::from_multiple(yaml)
         .map_err(|error| Problem::Check(format!("{place}: what is rendered is no YAML: {error}")))?;
-    let processes = processes(place, &objects)?;
+    let processes = processes(&place, &objects)?;
     if processes.is_empty() {
         return Err(Problem::Check(format!("{place}: nothing is rendered that runs")));
     }
@@ -89,7 +91,8 @@ fn process(place: String, pod: &Value, container: &Value, objects: &[Value]) -> 
         .collect();
     let missing = |what: &str| Problem::Check(format!("{place}: {what}"));
     for path in variables.values().filter(|value| value.starts_with('/')) {
-        mount_of(container, Path::new(path)).ok_or_else(|| missing(&format!("nothing is mounted at {path}")))?;
+        mount_of(container, Path::new(path))
+            .ok_or_else(|| missing(&format!("nothing is mounted at {path}")))?;
     }
     let path = Process::config_path(&variables).ok_or_else(|| missing("it is given no configuration"))?;
     let config = mount_of(container, path)
@@ -130,7 +133,8 @@ mod tests {
                     {"name": "MILEPOST_PRIVACY__KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
             "volumeMounts": [{"name": "config", "mountPath": mounted_at}],
         });
-        let pod = json!({"containers": [container], "volumes": [{"name": "config", "configMap": {"name": "m"}}]});
+        let pod =
+            json!({"containers": [container], "volumes": [{"name": "config", "configMap": {"name": "m"}}]});
         vec![
             json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"milepost.toml": "min_group = 5"}}),
             json!({"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"template": {"spec": pod}}}),

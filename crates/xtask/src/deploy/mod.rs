@@ -39,7 +39,8 @@ fn samples(tools: &Tools, root: &Path) -> Result<(), Problem> {
         let secrets = ["MILEPOST_PRIVACY__KEY", "MILEPOST_CLICKHOUSE__PASSWORD"];
         let variables = secrets.map(|name| (name.to_owned(), process::SECRET.to_owned()));
         let config = fs::read_to_string(file).map_err(Problem::file(file))?;
-        Process { place: place(file), variables: BTreeMap::from(variables), config: Some(config) }.check(tools)
+        Process { place: place(file), variables: BTreeMap::from(variables), config: Some(config) }
+            .check(tools)
     })
 }
 
@@ -58,8 +59,7 @@ fn monitoring(tools: &Tools, root: &Path) -> Result<(), Problem> {
 
 /// Runs what finds faults, and is silent where it finds none.
 fn judged(command: &mut Command) -> Result<(), Problem> {
-    let said =
-        command.output().map_err(|source| Problem::NotStarted { command: line(command), source })?;
+    let said = command.output().map_err(|source| Problem::NotStarted { command: line(command), source })?;
     if said.status.success() {
         return Ok(());
     }
