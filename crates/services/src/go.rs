@@ -23,7 +23,7 @@ pub fn tools(name: &str, module: &Path) -> Result<PathBuf, Error> {
     let files = [("go.mod", read("go.mod")?), ("go.sum", read("go.sum")?)];
     cache::kept(&named(name, &files.each_ref().map(|(_, text)| text.as_str()).concat()), |directory| {
         progress(format_args!("building {name}, which takes minutes"));
-        build(&toolchain()?, &files, directory).map_err(|error| Error::Unavailable {
+        build(&files, directory).map_err(|error| Error::Unavailable {
             what: "what Go builds",
             reason: error.to_string(),
             remedy: "let Go reach the proxy of Go modules, or set MILEPOST_GO_PROXY to the URL of a mirror"
@@ -32,15 +32,15 @@ pub fn tools(name: &str, module: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// What Go reads, fetches and keeps on the way is in a directory of its own, and removed again.
-fn build(go: &Path, files: &[(&str, String)], directory: &Path) -> Result<(), Error> {
+/// What Go reads, fetches and keeps on the way is in a directory of its own, and removed again, Go included.
+fn build(files: &[(&str, String)], directory: &Path) -> Result<(), Error> {
     let scratch = directory.join("scratch");
     fs::create_dir(&scratch).map_err(Error::file(&scratch))?;
     for (name, text) in files {
         let file = scratch.join(name);
         fs::write(&file, text).map_err(Error::file(&file))?;
     }
-    let mut build = Command::new(go);
+    let mut build = Command::new(toolchain(&scratch)?);
     build
         .current_dir(&scratch)
         .args(["build", "-mod=readonly", "-modcacherw", "-trimpath", "-ldflags=-s -w", "-o"])
@@ -58,7 +58,7 @@ fn build(go: &Path, files: &[(&str, String)], directory: &Path) -> Result<(), Er
 }
 
 /// The program `go`: the one in the path, if it is new enough, else the pinned one.
-fn toolchain() -> Result<PathBuf, Error> {
+fn toolchain(scratch: &Path) -> Result<PathBuf, Error> {
     if let Some(go) = in_path("go").filter(|go| is_new_enough(go)) {
         return Ok(go);
     }
@@ -73,27 +73,24 @@ fn toolchain() -> Result<PathBuf, Error> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(unavailable("what is pinned is for Linux on x86_64".into()));
     }
-    let directory = cache::kept(&format!("go-{VERSION}"), |directory| {
-        progress(format_args!("fetching Go {VERSION} (72 MB)"));
-        unpacked(directory).map_err(|error| unavailable(error.to_string()))
-    })?;
-    Ok(directory.join(ROOT).join("bin/go"))
+    progress(format_args!("fetching Go {VERSION} (72 MB)"));
+    unpacked(scratch).map_err(|error| unavailable(error.to_string()))
 }
 
-fn unpacked(directory: &Path) -> Result<(), Error> {
-    let archive = directory.join("go.zip");
+fn unpacked(scratch: &Path) -> Result<PathBuf, Error> {
+    let file = scratch.join("go.zip");
     let url = format!("{}/{ARCHIVE}", go_proxy());
-    fetch(&[Pinned { url, file: archive.clone(), pin: Pin::Sha256(SHA256) }])?;
-    run(Command::new("python3").current_dir(directory).args(["-m", "zipfile", "-e", "go.zip", "."]))?;
-    fs::remove_file(&archive).map_err(Error::file(&archive))?;
-    for programs in PROGRAMS.map(|programs| directory.join(ROOT).join(programs)) {
+    fetch(&[Pinned { url, file, pin: Pin::Sha256(SHA256) }])?;
+    run(Command::new("python3").current_dir(scratch).args(["-m", "zipfile", "-e", "go.zip", "."]))?;
+    let root = scratch.join(ROOT);
+    for programs in PROGRAMS.map(|programs| root.join(programs)) {
         for program in fs::read_dir(&programs).map_err(Error::file(&programs))? {
             let program = program.map_err(Error::file(&programs))?.path();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
-                .map_err(Error::file(&program))?;
+            let executable = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(&program, executable).map_err(Error::file(&program))?;
         }
     }
-    Ok(())
+    Ok(root.join("bin/go"))
 }
 
 fn is_new_enough(go: &Path) -> bool {
