@@ -100,6 +100,16 @@ impl Kafka {
         read.filter(|(_, offset)| *offset > 0).collect()
     }
 
+    /// Appends to a topic, which is made if it is missing, without a word about what it is.
+    pub fn produce_all(&self, topic: &str, payloads: &[&[u8]]) {
+        let producer: BaseProducer = self.client().create().expect("a producer");
+        for payload in payloads {
+            let record = BaseRecord::<[u8], [u8]>::to(topic).payload(*payload);
+            producer.send(record).expect("there is room");
+        }
+        producer.flush(PATIENCE).expect("they are acknowledged");
+    }
+
     /// Appends to a partition what is no event.
     pub fn produce(&self, topic: &str, partition: i32, payload: &[u8]) {
         let producer: BaseProducer = self.client().create().expect("a producer");

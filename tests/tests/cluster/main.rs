@@ -10,3 +10,4 @@ mod lines;
 mod outages;
 mod poison;
 mod roles;
+mod ways;
