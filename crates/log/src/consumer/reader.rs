@@ -198,10 +198,8 @@ impl<T: Send + 'static> Reader<T> {
         for (partition, next) in first.iter() {
             self.shared.begin(partition, next);
         }
-        if self.paused {
-            let list = list_of(positions.iter().map(|(partition, _)| (partition, None)));
-            self.kafka.pause(&list).map_err(LogError::unavailable)?;
-        }
+        // A partition that was paused when it was revoked is so still when it comes back.
+        self.set_paused(&positions).map_err(LogError::unavailable)?;
         if !first.is_empty() {
             self.tell(Told::Assigned(first));
         }
@@ -300,13 +298,17 @@ impl<T: Send + 'static> Reader<T> {
         if pause == self.paused {
             return;
         }
-        let all = list_of(self.readings.begun().map(|(reading, _)| (&reading.partition, None)));
-        let done = if pause { self.kafka.pause(&all) } else { self.kafka.resume(&all) };
-        match done {
-            Ok(()) => self.paused = pause,
-            // Tried again when the next record comes, or none does.
-            Err(error) => tracing::warn!("fetching cannot be paused or go on: {error}"),
+        self.paused = pause;
+        let begun = self.readings.begun().map(|(reading, next)| (reading.partition.clone(), next));
+        if let Err(error) = self.set_paused(&begun.collect()) {
+            // Of a partition that is not ours any more.
+            tracing::warn!("fetching cannot be paused or go on: {error}");
         }
+    }
+
+    fn set_paused(&self, positions: &Positions) -> Result<(), KafkaError> {
+        let list = list_of(positions.iter().map(|(partition, _)| (partition, None)));
+        if self.paused { self.kafka.pause(&list) } else { self.kafka.resume(&list) }
     }
 
     fn tell(&self, what: Told<T>) {
