@@ -128,7 +128,7 @@ pub(crate) async fn read_all_of(consumer: &mut Consumer<Logged>, wanted: std::op
     let mut missing: BTreeSet<_> = wanted.collect();
     while !missing.is_empty() {
         let batch = batch(consumer).await;
-        ids(&batch).iter().for_each(|id| drop(missing.remove(id)));
+        missing.retain(|id| !ids(&batch).contains(id));
         consumer.commit(&batch.positions());
     }
 }
