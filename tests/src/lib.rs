@@ -8,6 +8,7 @@
 
 pub mod binary;
 pub mod cluster;
+pub mod dashboards;
 pub mod delivery;
 pub mod disk;
 pub mod engines;

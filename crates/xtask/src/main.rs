@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::run::{Problem, all, cargo, run};
 
 mod cluster;
+mod deploy;
 mod docs;
 mod fuzz;
 mod r#gen;
@@ -35,7 +36,11 @@ enum Task {
     Lint,
     /// Checks what no compiler checks: purity of the model, the direction of dependencies, sizes, decisions.
     Structure,
-    /// All tests, all lints, and every fuzz target for a short while.
+    /// What is in deploy/, judged by real tools: the chart, compose.yaml, the image, every sample configuration.
+    ///
+    /// Helm and compose-go are built once from their source, which takes minutes; the cache keeps them.
+    Deploy,
+    /// All tests, all lints, what is in deploy/, and every fuzz target for a short while.
     Ci,
     /// Writes the protobuf code in crates/wire anew.
     Gen,
@@ -170,7 +175,10 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Test { arguments } => test::cargo_test(&arguments, &[]),
         Task::Lint => lint(),
         Task::Structure => structure::check(),
-        Task::Ci => all([&test::everything as &dyn Fn() -> _, &lint, &|| fuzz::briefly(IN_CI, None)]),
+        Task::Deploy => deploy::check(),
+        Task::Ci => {
+            all([&test::everything as &dyn Fn() -> _, &lint, &deploy::check, &|| fuzz::briefly(IN_CI, None)])
+        }
         Task::Gen => generate(),
         Task::Docs => docs::write(),
         Task::Bench { instructions: true, accept, .. } => instructions::check(accept),

@@ -228,7 +228,7 @@ impl<T: Send + 'static> Consumer<T> {
                 Some(Told::Revoked(partitions)) => return Ok(Fetched::Revoked(partitions)),
                 Some(Told::Failed(error)) => return Err(error),
                 Some(Told::Batch(mut batch, _turn)) => {
-                    batch.parts.retain(|part| self.shared.owns(&part.partition, part.assignment));
+                    self.keep_ours(&mut batch);
                     if !batch.is_empty() {
                         return Ok(Fetched::Batch(batch));
                     }
@@ -236,6 +236,11 @@ impl<T: Send + 'static> Consumer<T> {
                 None => return Err(LogError::Ended("its thread is gone".to_owned())),
             }
         }
+    }
+
+    /// Drops from a batch what has been revoked since it was handed out.
+    pub fn keep_ours(&self, batch: &mut Batch<T>) {
+        batch.parts.retain(|part| self.shared.owns(&part.partition, part.assignment));
     }
 
     /// Has the offsets committed, soon and in the background: those of partitions that are ours still. A commit that is refused

@@ -126,6 +126,9 @@ impl<T: Send + 'static> Reader<T> {
         }
         if self.building.is_due() {
             self.hand_over();
+        } else {
+            // What it was full of may have been revoked.
+            self.pause(false);
         }
         Ok(())
     }

@@ -167,6 +167,8 @@ async fn f13_a_coordinator_that_moves_is_followed() {
     let coordinator =
         |broker| cluster.coordinator(MockCoordinator::Group(options.group.clone()), broker).unwrap();
     let producer = Producer::new(&options).unwrap();
+    // The mock moves no leaders when a broker goes.
+    cluster.partition_leader(&options.topic, 0, Some(3)).unwrap();
     coordinator(1);
     let mut first = member(&options);
     append_until_it_is(&producer, 0..5).await;

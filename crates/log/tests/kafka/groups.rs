@@ -110,6 +110,30 @@ async fn f08_eager_rebalance_hands_out_nothing_of_what_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f08_a_member_that_was_paused_goes_on_with_what_it_is_given_back() {
+    let kafka = shared::kafka().unwrap();
+    let options = options(kafka.address(), "paused", 2);
+    let options = with(&options, &[("partition.assignment.strategy", "range")]);
+    prepare(&options).await.unwrap();
+    append(&options, 0..1_000).await;
+    let progress = Progress::default();
+    let mut first = Member::join(&options, &progress);
+    while first.owned.len() < 4 {
+        first.step().await;
+    }
+    // It takes no batch for as long as a rebalance takes, so what it has is full, and of nobody when all is revoked.
+    let mut second = Member::join(&options, &progress);
+    while second.owned.is_empty() {
+        second.step().await;
+    }
+    let seen = second.seen.clone();
+    drop(second);
+    while first.seen.keys().chain(seen.keys()).collect::<BTreeSet<_>>().len() < 1_000 {
+        first.step().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_committed_is_where_the_group_goes_on() {
     use milepost_log::{Start, Subscription};
     let kafka = shared::kafka().unwrap();

@@ -16,7 +16,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A log of topics of its own, with one replica.
 pub(crate) fn options(brokers: &str, name: &str, partitions: i32) -> Options {
-    let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
     let topic = shared::unique(name);
     Options {
         brokers: brokers.to_owned(),

@@ -79,12 +79,14 @@ impl Connection {
     }
 
     /// Inserts rows that are in ClickHouse's format `Native`.
-    pub(super) async fn insert(&self, into: &str, rows: Bytes) -> Result<(), Error> {
+    pub(super) async fn insert(&self, into: &str, rows: &[Bytes]) -> Result<(), Error> {
         let (server, client) = self.client();
         let statement = format!("INSERT INTO {into} FORMAT Native");
         let mut insert = client.insert_formatted_with(statement);
         let sent = timeout(self.timeouts.statement, async {
-            insert.send(rows).await?;
+            for piece in rows {
+                insert.send(piece.clone()).await?;
+            }
             insert.end().await
         });
         let sent = sent.await;
