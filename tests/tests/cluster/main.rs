@@ -4,6 +4,7 @@
 //! ClickHouse, under names of their own; those that break an engine start theirs.
 
 mod aggregators;
+mod door;
 mod equal;
 mod faults;
 mod lines;
