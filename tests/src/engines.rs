@@ -11,6 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -156,7 +157,7 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
             Err(error) => panic!("{topic}: {error}"),
         });
     let topics = metadata.topics().iter();
-    topics.flat_map(|topic| topic.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect()
+    topics.flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect()
 }
 
 fn offset_of(offset: Offset) -> Option<i64> {
