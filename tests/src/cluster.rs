@@ -94,8 +94,13 @@ impl Cluster {
 
     /// As [`Self::run`], with variables over the configuration.
     pub fn run_with(&self, command: &str, variables: &[(&str, &str)]) -> Finished {
+        self.run_on(command, &[], variables)
+    }
+
+    /// As [`Self::run_with`], with more arguments behind.
+    pub fn run_on(&self, command: &str, more: &[&str], variables: &[(&str, &str)]) -> Finished {
         let arguments = [command, "--config", &self.file()];
-        binary::finish(binary::command().args(arguments).envs(variables.iter().copied()))
+        binary::finish(binary::command().args(arguments).args(more).envs(variables.iter().copied()))
     }
 
     /// A process of a role, once it listens. Variables are over the configuration.

@@ -8,6 +8,7 @@ mod door;
 mod equal;
 mod faults;
 mod lines;
+mod moving;
 mod outages;
 mod poison;
 mod roles;

@@ -3,7 +3,7 @@
 use milepost_model::{Event, EventId, EventKey, Timestamp};
 use tokio::runtime::Handle;
 
-use super::{ClickHouse, Error};
+use super::{ClickHouse, Counts, Error};
 use crate::{Horizon, Loaded, Quarantined, Reader, Sizes, StoreError};
 
 /// A reader for threads that are none of the runtime's: each call waits until ClickHouse has answered.
@@ -66,21 +66,25 @@ impl ClickHouse {
         Box::new(ClickHouseReader { clickhouse: self.clone(), runtime })
     }
 
-    /// How much is kept. Reads the identity of every version, so not to be asked at every turn: [`super::Counts`] of a load and of what followed say the same
-    /// of versions.
+    /// How much is kept. Reads the identity of every version, so not to be asked at every turn: see [`Self::sizes_beside`].
     pub async fn sizes(&self) -> Result<Sizes, Error> {
         let versions = format!(
-            "SELECT sum(versions), count() FROM (
+            "SELECT sum(versions), count(), 0 FROM (
                  SELECT uniqExact(revision, digest) AS versions FROM {} GROUP BY key, source, id
              ) SETTINGS optimize_aggregation_in_order = 1",
             self.table("events")
         );
-        let (versions, winners): (u64, u64) = self.connection.one(&versions).await?;
+        let (versions, winners, conflicts) = self.connection.one(&versions).await?;
+        self.sizes_beside(Counts { versions, winners, conflicts }).await
+    }
+
+    /// How much is kept, where the versions were counted when they were loaded and followed.
+    pub async fn sizes_beside(&self, counts: Counts) -> Result<Sizes, Error> {
         let held = self.held().await?;
         let bytes = self.connection.one(&self.schema.bytes_on_disk()).await?;
         Ok(Sizes {
-            versions,
-            superseded: versions - winners,
+            versions: counts.versions,
+            superseded: counts.versions - counts.winners,
             quarantined: held.rows,
             quarantined_bytes: held.bytes,
             quarantine_dropped: 0,

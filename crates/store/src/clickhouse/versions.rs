@@ -80,7 +80,7 @@ pub(super) fn event(
 fn damaged(table: &str, key: u64) -> Error {
     Error::Corrupt(format!(
         "in the table {table} an event with the key {key} is not what was written: restore a backup of ClickHouse, or delete what has this key from \
-         events and arrivals and have the log read again"
+         events and arrivals and have the log read again with `milepost replay`"
     ))
 }
 

@@ -114,8 +114,8 @@ fn tables_of_one_server_are_not_taken_for_those_of_many() {
 fn users_and_passwords() {
     let users = "<milepost><password>right</password><profile>default</profile><quota>default</quota>\
                  <networks><ip>127.0.0.1</ip></networks>\
-                 <grants><query>GRANT ALL ON milepost.*</query><query>GRANT SELECT ON system.*</query><query>GRANT TABLE ENGINE ON *</query>\
-                 <query>REVOKE CREATE DATABASE ON milepost.*</query></grants></milepost>";
+                 <grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW ON milepost.*</query>\
+                 <query>GRANT TABLE ENGINE ON *</query><query>GRANT SELECT ON system.*</query></grants></milepost>";
     let directory = tempfile::tempdir().unwrap();
     let options = clickhouse::Options { users: users.to_owned(), ..Default::default() };
     let server = clickhouse::start(directory.path(), &options).unwrap();
@@ -133,4 +133,12 @@ fn users_and_passwords() {
     );
     runtime().block_on(sql(&default, "CREATE DATABASE milepost")).unwrap();
     assert_eq!(migrate(&milepost).unwrap().len(), 2);
+    let kept = runtime().block_on(async {
+        let clickhouse = ClickHouse::new(&milepost)?;
+        let log = Log::of(some(3));
+        clickhouse.insert(&log.batch()).await?;
+        clickhouse.advance(&log.end(), 0).await?;
+        Ok::<_, Error>((clickhouse.load(|_, _| {}).await?.counts, clickhouse.sizes().await?.winners()))
+    });
+    assert!(matches!(&kept, Ok((counts, 3)) if counts.winners == 3), "{kept:?}");
 }

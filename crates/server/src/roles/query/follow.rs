@@ -10,7 +10,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use milepost_store::clickhouse::{self, Agreement, ClickHouse, Error, Follower, Progress};
+use milepost_store::Sizes;
+use milepost_store::clickhouse::{self, Agreement, ClickHouse, Counts, Error, Follower, Progress};
 use parking_lot::Mutex;
 
 use super::super::patience;
@@ -23,6 +24,8 @@ const RECORDS: usize = 20_000;
 const LOCKED: usize = 2_000;
 /// After how long it is asked again what could not be answered.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often it is asked how much is kept.
+const MEASURE: Duration = Duration::from_secs(15);
 /// How often it is looked whether another configuration has been agreed on.
 const AGREE: Duration = Duration::from_secs(2);
 
@@ -31,6 +34,10 @@ const AGREE: Duration = Duration::from_secs(2);
 pub(super) struct Followed {
     pub(super) progress: Progress,
     pub(super) failures: u64,
+    /// Versions before the progress.
+    pub(super) counts: Counts,
+    /// What is kept, as of some seconds ago.
+    pub(super) sizes: Option<Sizes>,
 }
 
 /// What the loop needs.
@@ -76,7 +83,7 @@ impl Follow {
         let at = Instant::now();
         // Answers that were given go on being given while they are loaded anew.
         let health = (!self.engine.is_loaded()).then(|| Arc::clone(&self.health));
-        let clickhouse::Loaded { model, follower, .. } = self
+        let clickhouse::Loaded { model, follower, counts } = self
             .clickhouse
             .load(move |read, of| {
                 let percent = read.saturating_mul(100).checked_div(of).unwrap_or(100).min(100);
@@ -90,7 +97,11 @@ impl Follow {
         }
         tracing::info!(events = model.events(), seconds = at.elapsed().as_secs_f64(), "the Model is there");
         *self.engine.model.write() = model;
-        self.followed.lock().progress = follower.progress().clone();
+        {
+            let mut followed = self.followed.lock();
+            (followed.progress, followed.counts) = (follower.progress().clone(), counts);
+        }
+        self.measure().await?;
         self.caught_up(at);
         self.health.set_starting(None);
         self.engine.changed.send_modify(|changes| *changes += 1);
@@ -99,20 +110,28 @@ impl Follow {
 
     /// Follows until the Model has to be loaded again.
     async fn follow(&self, follower: &mut Follower) -> Result<(), Error> {
-        let mut agreed = Instant::now();
+        let (mut agreed, mut measured) = (Instant::now(), Instant::now());
         loop {
+            if measured.elapsed() >= MEASURE {
+                self.measure().await?;
+                measured = Instant::now();
+            }
             if agreed.elapsed() >= AGREE {
                 self.agree().await?;
                 agreed = Instant::now();
             }
             let at = Instant::now();
             match follower.follow(RECORDS).await? {
-                clickhouse::Followed::Changed { changes, more, .. } => {
+                clickhouse::Followed::Changed { changes, counts, more } => {
                     if !changes.is_empty() {
                         self.apply(&changes);
                         self.engine.changed.send_modify(|changes| *changes += 1);
                     }
-                    self.followed.lock().progress = follower.progress().clone();
+                    {
+                        let mut followed = self.followed.lock();
+                        followed.progress = follower.progress().clone();
+                        followed.counts += counts;
+                    }
                     if more {
                         continue;
                     }
@@ -139,6 +158,14 @@ impl Follow {
                 model.insert(&change.new);
             }
         }
+    }
+
+    /// Asks how much is kept.
+    async fn measure(&self) -> Result<(), Error> {
+        let counts = self.followed.lock().counts;
+        let sizes = self.clickhouse.sizes_beside(counts).await?;
+        self.followed.lock().sizes = Some(sizes);
+        Ok(())
     }
 
     fn caught_up(&self, at: Instant) {

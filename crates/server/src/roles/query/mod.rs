@@ -118,7 +118,7 @@ fn families(engine: &Engine, health: &Health, followed: &Followed) -> Vec<Family
         "How often ClickHouse could not be asked for new events.",
         followed.failures,
     ));
-    families.extend(own::model(engine));
+    families.extend(own::model_of(engine, followed.sizes, None));
     families.extend(own::identity(&engine.digest));
     families
 }
