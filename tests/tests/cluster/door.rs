@@ -97,7 +97,11 @@ fn f14_topics_that_others_fill() {
     let own_group = format!("{group}-embedded");
     let one = embedded.serve_with(&borrowed(&with_topics(&cluster, &topic, &own_group)));
     taken(&cluster, &topic, &own_group);
-    let fated = exposition::sum(&one.metrics(), "milepost_events_total", &["door=\"kafka\""]);
+    let fates = ["stored", "duplicate", "refused"].map(|fate| {
+        let labels = ["door=\"kafka\"", &format!("fate=\"{fate}\"")];
+        exposition::sum(&one.metrics(), "milepost_events_total", &labels)
+    });
+    let fated: f64 = fates.iter().sum();
     assert_eq!(fated, records.len() as f64, "each has one fate");
     let sent = Installation::new(&cluster.embedded());
     let expected = sent.serve();
