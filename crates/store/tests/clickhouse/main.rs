@@ -1,0 +1,10 @@
+//! The engine of a cluster, on a real ClickHouse.
+
+mod agreement;
+mod faults;
+mod laws;
+mod proxy;
+mod quarantine;
+mod schema;
+mod sharded;
+mod support;
