@@ -17,9 +17,10 @@ use super::{Error, Options};
 type Script = (&'static str, &'static str);
 
 /// All migrations, in order; the first has the number 1.
-const MIGRATIONS: [Script; 2] = [
+const MIGRATIONS: [Script; 3] = [
     ("events", include_str!("migrations/0001-events.sql")),
     ("winners", include_str!("migrations/0002-winners.sql")),
+    ("history", include_str!("migrations/0003-history.sql")),
 ];
 
 /// A migration that was done.

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod faults;
+mod history;
 mod laws;
 mod proxy;
 mod quarantine;

@@ -10,7 +10,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use milepost_store::clickhouse::{self, Agreement, ClickHouse, Error, Follower, Progress};
+use milepost_model::Day;
+use milepost_store::clickhouse::{self, Agreement, Change, ClickHouse, Error, Follower, Progress};
 use parking_lot::Mutex;
 
 use super::super::patience;
@@ -26,11 +27,31 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether another configuration has been agreed on.
 const AGREE: Duration = Duration::from_secs(2);
 
-/// How far it has come.
+/// Since when everything may be another.
+pub(super) const EVERY_DAY: Day = Day::from_number(i32::MIN);
+
+/// How far it has come. Locked before the Model by whoever needs both.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     pub(super) progress: Progress,
     pub(super) failures: u64,
+    /// Whether the Model is that of the progress: not while it is being changed.
+    pub(super) settled: bool,
+    changed_since: Option<Day>,
+}
+
+impl Followed {
+    /// The first day as of whose end something may be another since this was asked last: all that is seen as of a day
+    /// happened on it or before. None: on no day.
+    pub(super) fn take_changes(&mut self) -> Option<Day> {
+        self.changed_since.take()
+    }
+
+    fn settle(&mut self, progress: &Progress, changed_since: Option<Day>) {
+        self.progress = progress.clone();
+        self.changed_since = [self.changed_since, changed_since].into_iter().flatten().min();
+        self.settled = true;
+    }
 }
 
 /// What the loop needs.
@@ -68,7 +89,7 @@ impl Follow {
     }
 
     /// Loads all there is.
-    async fn load(&self) -> Result<Follower, Error> {
+    pub(super) async fn load(&self) -> Result<Follower, Error> {
         for migration in self.clickhouse.migrate().await? {
             tracing::info!(number = migration.number, name = migration.name, "migrated ClickHouse");
         }
@@ -89,8 +110,9 @@ impl Follow {
             return Err(Error::Unavailable(what.into()));
         }
         tracing::info!(events = model.events(), seconds = at.elapsed().as_secs_f64(), "the Model is there");
+        self.followed.lock().settled = false;
         *self.engine.model.write() = model;
-        self.followed.lock().progress = follower.progress().clone();
+        self.followed.lock().settle(follower.progress(), Some(EVERY_DAY));
         self.caught_up(at);
         self.health.set_starting(None);
         self.engine.changed.send_modify(|changes| *changes += 1);
@@ -108,11 +130,7 @@ impl Follow {
             let at = Instant::now();
             match follower.follow(RECORDS).await? {
                 clickhouse::Followed::Changed { changes, more, .. } => {
-                    if !changes.is_empty() {
-                        self.apply(&changes);
-                        self.engine.changed.send_modify(|changes| *changes += 1);
-                    }
-                    self.followed.lock().progress = follower.progress().clone();
+                    self.take(&changes, follower.progress());
                     if more {
                         continue;
                     }
@@ -129,7 +147,17 @@ impl Follow {
         }
     }
 
-    fn apply(&self, changes: &[clickhouse::Change]) {
+    /// Makes the Model that of this progress.
+    pub(super) fn take(&self, changes: &[Change], progress: &Progress) {
+        self.followed.lock().settled = changes.is_empty();
+        self.apply(changes);
+        self.followed.lock().settle(progress, first_day(changes));
+        if !changes.is_empty() {
+            self.engine.changed.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    fn apply(&self, changes: &[Change]) {
         for some in changes.chunks(LOCKED) {
             let mut model = self.engine.model.write();
             for change in some {
@@ -167,4 +195,13 @@ impl Follow {
         }
         Ok(())
     }
+}
+
+/// The first day that anything of it happened on.
+fn first_day(changes: &[Change]) -> Option<Day> {
+    changes
+        .iter()
+        .flat_map(|change| change.old.iter().chain([&change.new]))
+        .map(|event| event.at().day())
+        .min()
 }

@@ -1,8 +1,11 @@
 //! ClickHouse to numbers: a Model that follows, and answers from it. Any number of these give the same answers.
 
 mod follow;
+mod history;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use axum::Router;
 use milepost_store::clickhouse::ClickHouse;
@@ -19,9 +22,10 @@ use crate::engine::{Engine, system_clock};
 use crate::exporter::exposition::{Family, Number};
 use crate::exporter::{Scraped, own};
 use crate::health::Health;
-use crate::query;
 use crate::serve::StartError;
+use crate::{quarantine, query};
 use follow::{Follow, Followed};
+use history::{History, Written};
 
 /// The role.
 pub struct Query {
@@ -30,33 +34,43 @@ pub struct Query {
     health: Arc<Health>,
     followed: Arc<Mutex<Followed>>,
     following: JoinHandle<()>,
+    /// Of the one that writes the history.
+    history: Option<(JoinHandle<()>, Arc<Written>)>,
     failed: oneshot::Receiver<String>,
     series: usize,
 }
 
 impl Part for Query {
     const SERVICES: &'static [&'static str] = &[metrics_service_server::SERVICE_NAME];
-    const PATHS: &'static str = "/v1/metrics, ";
+    const PATHS: &'static str = "/v1/metrics, /v1/quarantine, ";
 
     async fn open(settings: Settings) -> Result<Self, StartError> {
         let clickhouse = ClickHouse::new(&settings.clickhouse.options())?;
-        let engine = Engine::following(settings.metrics(), clickhouse.reader(Handle::current()));
+        let engine =
+            Engine::following(settings.metrics(), clickhouse.reader(Handle::current()), system_clock);
         let health = Health::new(system_clock());
         health.set_starting(Some("ClickHouse has not been reached yet".into()));
         let followed = Arc::default();
+        let history = settings.query.history.then(|| {
+            let written = Arc::default();
+            let (engine, followed) = (Arc::clone(&engine), Arc::clone(&followed));
+            let history = History::new(clickhouse.clone(), engine, followed, Arc::clone(&written));
+            let every = Duration::from_secs(settings.query.history_seconds);
+            (tokio::spawn(history.for_ever(every)), written)
+        });
         let follow = Follow {
             clickhouse,
             engine: Arc::clone(&engine),
             health: Arc::clone(&health),
             followed: Arc::clone(&followed),
-            every: std::time::Duration::from_millis(settings.query.poll_ms),
+            every: Duration::from_millis(settings.query.poll_ms),
         };
         let (fail, failed) = oneshot::channel();
         let following = tokio::spawn(async move {
             // An error means that nobody waits for it any more.
             let _ = fail.send(follow.for_ever().await.to_string());
         });
-        Ok(Self { engine, health, followed, following, failed, series: settings.limits.series })
+        Ok(Self { engine, health, followed, following, history, failed, series: settings.limits.series })
     }
 
     fn health(&self) -> Arc<Health> {
@@ -66,16 +80,21 @@ impl Part for Query {
     fn scraped(&self) -> Scraped {
         let (engine, health) = (Arc::clone(&self.engine), Arc::clone(&self.health));
         let followed = Arc::clone(&self.followed);
+        let written = self.history.as_ref().map(|(_, written)| Arc::clone(written));
         Scraped {
             engine: Some(Arc::clone(&engine)),
             started_at: health.started_at,
-            own: Arc::new(move || families(&engine, &health, &followed.lock())),
+            own: Arc::new(move || {
+                let mut families = families(&engine, &health, &followed.lock());
+                families.extend(written.iter().flat_map(|written| history(written)));
+                families
+            }),
             series: self.series,
         }
     }
 
     fn http(&self) -> Router {
-        query::http::router(Arc::clone(&self.engine))
+        query::http::router(Arc::clone(&self.engine)).merge(quarantine::http::without_doors(&self.engine))
     }
 
     fn grpc(&self, routes: Routes) -> Routes {
@@ -92,6 +111,7 @@ impl Part for Query {
 
     async fn close(self) {
         self.following.abort();
+        self.history.inspect(|(writing, _)| writing.abort());
     }
 }
 
@@ -121,4 +141,20 @@ fn families(engine: &Engine, health: &Health, followed: &Followed) -> Vec<Family
     families.extend(own::model(engine));
     families.extend(own::identity(&engine.digest));
     families
+}
+
+/// Of a process that writes the history.
+fn history(written: &Written) -> [Family; 2] {
+    [
+        own::counter(
+            "milepost_history_rows",
+            "Rows written into the table metrics of ClickHouse, as what they say has changed.",
+            written.rows.load(Relaxed),
+        ),
+        own::counter(
+            "milepost_history_failures",
+            "How often the table metrics could not be brought up to date. It is tried again.",
+            written.failures.load(Relaxed),
+        ),
+    ]
 }
