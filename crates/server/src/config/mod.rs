@@ -24,7 +24,7 @@ use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
 use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::{ConnectionLimits, PeerLimits};
 
-pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, QuerySettings, Role};
+pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, Password, QuerySettings, Role};
 pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKeys};
 pub use source::{ConfigError, Flags, check, load, process_variables, read};

@@ -31,7 +31,7 @@ const AGREE: Duration = Duration::from_secs(2);
 pub(super) const EVERY_DAY: Day = Day::from_number(i32::MIN);
 
 /// How far it has come. Locked before the Model by whoever needs both.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Followed {
     pub(super) progress: Progress,
     pub(super) failures: u64,

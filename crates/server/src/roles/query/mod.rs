@@ -85,7 +85,9 @@ impl Part for Query {
             engine: Some(Arc::clone(&engine)),
             started_at: health.started_at,
             own: Arc::new(move || {
-                let mut families = families(&engine, &health, &followed.lock());
+                // Not held while ClickHouse is asked: whoever follows needs it to go on.
+                let followed = followed.lock().clone();
+                let mut families = families(&engine, &health, &followed);
                 families.extend(written.iter().flat_map(|written| history(written)));
                 families
             }),
@@ -158,3 +160,8 @@ fn history(written: &Written) -> [Family; 2] {
         ),
     ]
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use milepost_ingest::Sent;
 use milepost_model::config::CapabilityConfig;
 use milepost_model::metrics::{self, Metric};
-use milepost_model::{AsOf, Config, Day, Event, Partition, Position, Positions, Sealed, Selector, Timestamp};
-use milepost_services::shared::{self, Shared};
-use milepost_store::clickhouse::{Batch, ClickHouse, Followed as Step, Follower, Options, Row};
+use milepost_model::{AsOf, Config, Day, Event, Selector, Timestamp};
+use milepost_store::clickhouse::{Followed as Step, Follower};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -18,96 +17,13 @@ use super::super::{History, Written};
 use crate::engine::{Engine, system_clock};
 use crate::health::Health;
 use crate::roles::query::follow::{Follow, Followed};
+use crate::roles::query::testing::{Database, NOON, at_noon};
 use crate::testing::used;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// Noon, 2021-01-10.
-const NOON: i64 = 1_610_280_000_000_000;
-
-fn at_noon() -> Timestamp {
-    Timestamp::from_micros(NOON).unwrap()
-}
-
 fn today() -> Day {
     at_noon().day()
-}
-
-/// A database of its own, with a log of one partition.
-struct Database {
-    clickhouse: ClickHouse,
-    options: Options,
-    _server: Arc<Shared>,
-    next: i64,
-}
-
-impl Database {
-    async fn new(name: &str) -> Self {
-        let server = shared::clickhouse().unwrap();
-        let options = Options { database: shared::unique(name), ..of_server(server.address()) };
-        let clickhouse = ClickHouse::new(&options).unwrap();
-        clickhouse.migrate().await.unwrap();
-        Self { clickhouse, options, _server: server, next: 0 }
-    }
-
-    /// What an aggregator does.
-    async fn keep(&mut self, events: impl IntoIterator<Item = Event>) {
-        let partition = Partition { topic: "log".into(), number: 0 };
-        let sealed: Vec<_> = events
-            .into_iter()
-            .map(|event| {
-                self.next += 1;
-                let position = Position { partition: partition.clone(), offset: self.next - 1 };
-                (position, Sealed::new(event))
-            })
-            .collect();
-        let rows: Vec<_> = sealed
-            .iter()
-            .map(|(position, sealed)| Row { position, received_at: at_noon(), sealed })
-            .collect();
-        self.clickhouse.insert(&Batch::new(&rows, &[])).await.unwrap();
-        let progress = Positions::from_iter([(partition, self.next)]);
-        self.clickhouse.advance(&progress, 0).await.unwrap();
-    }
-
-    /// The lines that a statement gives, as JSON.
-    fn rows(&self, statement: &str) -> Vec<Value> {
-        let statement = statement.replace("{database}", &self.options.database);
-        let mut answer = self.post(&format!("{statement} FORMAT JSONEachRow")).unwrap();
-        let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn post(&self, statement: &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let Options { url, user, password, .. } = &self.options;
-        ureq::post(format!("{url}/?output_format_json_quote_64bit_integers=0"))
-            .header("X-ClickHouse-User", user)
-            .header("X-ClickHouse-Key", password)
-            .send(statement)
-    }
-
-    fn number(&self, expression: &str) -> u64 {
-        self.rows(&format!("SELECT {expression} AS n FROM {{database}}.metrics"))[0]["n"].as_u64().unwrap()
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let _ = self.post(&format!("DROP DATABASE {}", self.options.database));
-    }
-}
-
-/// Those of a server, whose URL may hold a user and a password.
-fn of_server(address: &str) -> Options {
-    let (scheme, rest) = address.split_once("://").unwrap();
-    let (who, host) = rest.rsplit_once('@').unwrap_or(("default", rest));
-    let (user, password) = who.split_once(':').unwrap_or((who, ""));
-    Options {
-        url: format!("{scheme}://{host}"),
-        user: user.to_owned(),
-        password: password.to_owned(),
-        ..Options::default()
-    }
 }
 
 /// A replica that writes the history.
@@ -200,21 +116,19 @@ fn in_order(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-impl Database {
-    /// Whether the history is what is asked, from the first day to the last, and nothing else.
-    #[track_caller]
-    fn assert_says(&self, asked: &[Value]) {
-        let mut told = in_order(self.rows("SELECT * EXCEPT written_at FROM {database}.metric_history"));
-        // ClickHouse writes 1 where others write 1.0.
-        for row in &mut told {
-            for column in ["value", "low", "high"] {
-                row[column] = json!(row[column].as_f64());
-            }
+/// Whether the history is what is asked, from the first day to the last, and nothing else.
+#[track_caller]
+fn assert_says(database: &Database, asked: &[Value]) {
+    let mut told = in_order(database.rows("SELECT * EXCEPT written_at FROM {database}.metric_history"));
+    // ClickHouse writes 1 where others write 1.0.
+    for row in &mut told {
+        for column in ["value", "low", "high"] {
+            row[column] = json!(row[column].as_f64());
         }
-        let differ = told.iter().zip(asked).find(|(told, asked)| told != asked);
-        assert_eq!(differ, None);
-        assert_eq!(told.len(), asked.len());
     }
+    let differ = told.iter().zip(asked).find(|(told, asked)| told != asked);
+    assert_eq!(differ, None);
+    assert_eq!(told.len(), asked.len());
 }
 
 /// A use so many days before the present one.
@@ -243,18 +157,18 @@ async fn sql_says_what_the_questions_say() {
     let first = database.clickhouse.first_day().await.unwrap().unwrap();
     let rows = replica.pass().await;
     let asked = replica.asked(first, today());
-    database.assert_says(&asked);
+    assert_says(&database, &asked);
     assert_eq!(rows, asked.len() as u64);
     assert_eq!(replica.pass().await, 0);
 
     // Late events change the past from their day on, and nothing before it.
     let late = today().plus(-700);
-    let version = database.number("toUInt64(max(version))");
+    let version = database.rows("SELECT toUInt64(max(version)) AS n FROM {database}.metrics")[0]["n"].clone();
     database.keep([ago(700, "late", "chart-testing"), ago(650, "late", "never-heard-of")]).await;
     replica.follow().await;
     assert!(replica.pass().await > 0);
     let asked = replica.asked(first, today());
-    database.assert_says(&asked);
+    assert_says(&database, &asked);
     let earliest = database
         .rows(&format!("SELECT toString(min(day)) AS n FROM {{database}}.metrics WHERE version > {version}"));
     assert_eq!(earliest[0]["n"], late.to_string());
@@ -283,7 +197,7 @@ async fn what_is_taken_back_is_not_there_any_more() {
     database.keep([Event { content, ..retracted }]).await;
     replica.follow().await;
     replica.pass().await;
-    database.assert_says(&replica.asked(today().plus(-9), today()));
+    assert_says(&database, &replica.asked(today().plus(-9), today()));
     let docs = database.rows("SELECT count() AS n FROM {database}.metric_history WHERE capability = 'docs'");
     assert_eq!(docs[0]["n"], 0);
     // Nor after a merge, and it can come back.
@@ -291,7 +205,7 @@ async fn what_is_taken_back_is_not_there_any_more() {
     database.keep([ago(2, "c", "docs")]).await;
     replica.follow().await;
     replica.pass().await;
-    database.assert_says(&replica.asked(today().plus(-9), today()));
+    assert_says(&database, &replica.asked(today().plus(-9), today()));
 }
 
 /// What the clock of this test is ahead.
@@ -308,7 +222,7 @@ async fn a_new_day_is_written_and_one_that_never_came_is_not_told() {
     for days in [1, 3, 0] {
         AHEAD.store(days * MICROS_PER_DAY, Relaxed);
         assert!(replica.pass().await > 0);
-        database.assert_says(&replica.asked(first, today().plus(days)));
+        assert_says(&database, &replica.asked(first, today().plus(days)));
         assert_eq!(replica.pass().await, 0);
     }
 }
@@ -322,10 +236,10 @@ async fn a_second_writer_that_lags_changes_nothing() {
     leader.pass().await;
     let told = leader.asked(today().plus(-9), today());
     laggard.pass().await;
-    database.assert_says(&told);
+    assert_says(&database, &told);
     // It is still behind, and looks again until it is not.
     laggard.pass().await;
-    database.assert_says(&told);
+    assert_says(&database, &told);
     laggard.follow().await;
     assert_eq!(laggard.pass().await, 0);
     assert_eq!(laggard.history.behind, None);
@@ -342,7 +256,7 @@ async fn the_configuration_agreed_on_is_written_with_and_no_other() {
     assert_eq!(replica.pass().await, 0);
     assert!(other.pass().await > 0);
     assert_eq!(replica.pass().await, 0);
-    database.assert_says(&other.asked(today().plus(-9), today()));
+    assert_says(&database, &other.asked(today().plus(-9), today()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -353,7 +267,7 @@ async fn where_nothing_ever_happened_nothing_is_written() {
     database.keep([ago(1, "a", "ci")]).await;
     replica.follow().await;
     assert!(replica.pass().await > 0);
-    database.assert_says(&replica.asked(today().plus(-1), today()));
+    assert_says(&database, &replica.asked(today().plus(-1), today()));
 }
 
 /// One event of long ago does not make a history of a thousand years.
@@ -364,5 +278,5 @@ async fn a_history_has_an_end_in_the_past() {
     let mut replica = Replica::start(&database, Config::default(), at_noon).await;
     assert!(replica.pass().await > 0);
     let first = today().plus(1 - super::super::MOST_DAYS);
-    database.assert_says(&replica.asked(first, today()));
+    assert_says(&database, &replica.asked(first, today()));
 }
