@@ -271,6 +271,11 @@ pub(super) fn senseless(settings: &Settings) -> Vec<(&'static str, String)> {
         "query.history",
         &"the history is written into ClickHouse, which role = \"all\" does not use: leave it out",
     );
+    must(
+        *role == Role::All || settings.retention.days.is_none(),
+        "retention.days",
+        &"a cluster keeps contents for ever, and drops none: leave it out",
+    );
     all
 }
 
