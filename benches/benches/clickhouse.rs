@@ -65,9 +65,8 @@ impl Bench {
 
     /// What ClickHouse has used so far.
     fn server_cpu(&self) -> f64 {
-        let lock = std::fs::read_to_string(self.server.place().directory().join("lock"));
-        let stat = lock.and_then(|id| std::fs::read_to_string(format!("/proc/{}/stat", id.trim())));
-        let Ok(stat) = stat else { return 0.0 };
+        let stat = self.server.place().pid().map(|id| std::fs::read_to_string(format!("/proc/{id}/stat")));
+        let Some(Ok(stat)) = stat else { return 0.0 };
         let fields: Vec<f64> =
             stat.split(' ').skip(13).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
         fields.iter().sum::<f64>() / 100.0

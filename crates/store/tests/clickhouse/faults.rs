@@ -205,6 +205,23 @@ fn an_insert_that_becomes_visible_late_is_not_missed() {
     });
 }
 
+/// What waits for ClickHouse may be a task among others.
+#[test]
+fn calls_are_made_from_tasks() {
+    let database = Database::new("tasks");
+    let log = Log::of(some(4));
+    database.keep(&log);
+    let clickhouse = database.clickhouse.clone();
+    let task = database.runtime.spawn(async move {
+        let mut loaded = clickhouse.load(|_, _| {}).await?;
+        let followed = loaded.follower.follow(10).await?;
+        Ok::<_, Error>((loaded.counts, followed))
+    });
+    let (counts, followed) = database.runtime.block_on(task).unwrap().unwrap();
+    assert_eq!(counts, log.counts());
+    assert!(matches!(followed, Followed::Changed { changes, more: false, .. } if changes.is_empty()));
+}
+
 /// Killed at once after it has answered: what `progress` speaks of is there.
 #[test]
 fn a_killed_clickhouse_has_what_it_said() {

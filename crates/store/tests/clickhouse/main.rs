@@ -1,5 +1,7 @@
 //! The engine of a cluster, on a real ClickHouse.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod agreement;
 mod faults;
 mod history;
@@ -9,3 +11,4 @@ mod quarantine;
 mod schema;
 mod sharded;
 mod support;
+mod tls;

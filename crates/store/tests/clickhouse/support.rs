@@ -87,8 +87,8 @@ pub(crate) fn of_server(address: &str) -> Options {
     let mut url = Url::parse(address).unwrap();
     let mut options = Options { timeouts: patient(), ..Options::default() };
     if !url.username().is_empty() {
-        options.user = url.username().to_owned();
-        options.password = url.password().unwrap_or_default().to_owned();
+        url.username().clone_into(&mut options.user);
+        url.password().unwrap_or_default().clone_into(&mut options.password);
     }
     url.set_username("").unwrap();
     url.set_password(None).unwrap();
