@@ -7,6 +7,7 @@
 //! | `progress` | how far the log has been kept | epoch, topic, partition |
 //! | `quarantine`, `settled` | refused events, and which of them were taken after all | where they came from |
 //! | `metrics` | what the metrics said as of the end of each day; `metric_history` and `metric_today` show it in SQL | metric, capability, day |
+//! | `freezes`, `frozen`, `frozen_events` | what retention has kept of events as facts, and which these are | |
 //! | `config` | the digest of the configuration agreed on | |
 //! | `migrations` | which migrations were done on this server | |
 //! | `winners` | for people who ask in SQL: one row an event, its largest version | |
@@ -32,6 +33,7 @@ mod options;
 mod progress;
 mod quarantine;
 mod reader;
+mod retention;
 mod schema;
 mod versions;
 
@@ -43,6 +45,7 @@ pub use history::{Edition, Place, Record, Recorded};
 pub use load::Loaded;
 pub use options::{Options, Timeouts};
 pub use progress::Progress;
+pub use retention::{Dropping, Freeze};
 pub use schema::Migration;
 pub use versions::{Change, Counts};
 

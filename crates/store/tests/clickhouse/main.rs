@@ -8,6 +8,7 @@ mod history;
 mod laws;
 mod proxy;
 mod quarantine;
+mod retention;
 mod schema;
 mod sharded;
 mod support;

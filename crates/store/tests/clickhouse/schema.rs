@@ -13,7 +13,7 @@ fn it_is_done_once() {
     let check = || database.runtime.block_on(database.clickhouse.check_schema());
     assert!(matches!(check(), Err(Error::Schema(said)) if said.contains("milepost migrate")));
     let applied = migrate();
-    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(migrate(), []);
     check().unwrap();
 }
@@ -57,6 +57,10 @@ fn cut_off_anywhere_it_is_done_by_the_next_one() {
         "metric_history (",
         "metric_today",
         "VALUES (3",
+        "frozen (",
+        "frozen_events (",
+        "freezes (",
+        "VALUES (4",
     ];
     let database = Database::empty("cut");
     let proxy = Proxy::before(&database.options.url, database.runtime.handle());
@@ -136,5 +140,5 @@ fn users_and_passwords() {
         "{missing}"
     );
     runtime().block_on(sql(&default, "CREATE DATABASE milepost")).unwrap();
-    assert_eq!(migrate(&milepost).unwrap().len(), 3);
+    assert_eq!(migrate(&milepost).unwrap().len(), 4);
 }
