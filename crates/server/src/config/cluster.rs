@@ -187,11 +187,13 @@ pub struct QuerySettings {
     pub history: bool,
     /// How often, in seconds.
     pub history_seconds: u64,
+    /// Whether this process has contents of events dropped that are older than [`super::RetentionSettings::days`]. It should be one.
+    pub retain: bool,
 }
 
 impl Default for QuerySettings {
     fn default() -> Self {
-        Self { poll_ms: 150, history: false, history_seconds: 60 }
+        Self { poll_ms: 150, history: false, history_seconds: 60, retain: false }
     }
 }
 
@@ -272,9 +274,14 @@ pub(super) fn senseless(settings: &Settings) -> Vec<(&'static str, String)> {
         &"the history is written into ClickHouse, which role = \"all\" does not use: leave it out",
     );
     must(
-        *role == Role::All || settings.retention.days.is_none(),
-        "retention.days",
-        &"a cluster keeps contents for ever, and drops none: leave it out",
+        !query.retain || *role != Role::All,
+        "query.retain",
+        &"role = \"all\" does so by itself where retention.days is set: leave it out",
+    );
+    must(
+        !query.retain || settings.retention.days.is_some(),
+        "query.retain",
+        &"after how many days is not said: write retention.days",
     );
     all
 }

@@ -238,6 +238,7 @@ impl LimitSettings {
                 name_bytes: self.name_bytes,
                 changes: self.changes,
                 future: self.future,
+                past: None,
             },
             event_bytes: self.event_bytes,
             batch_events: self.batch_events,

@@ -35,6 +35,8 @@ pub(super) const EVERY_DAY: Day = Day::from_number(i32::MIN);
 pub(super) struct Followed {
     pub(super) progress: Progress,
     pub(super) failures: u64,
+    /// Versions that came too late to change anything.
+    pub(super) ignored: u64,
     /// Whether the Model is that of the progress: not while it is being changed.
     pub(super) settled: bool,
     changed_since: Option<Day>,
@@ -129,7 +131,8 @@ impl Follow {
             }
             let at = Instant::now();
             match follower.follow(RECORDS).await? {
-                clickhouse::Followed::Changed { changes, more, .. } => {
+                clickhouse::Followed::Changed { changes, ignored, more, .. } => {
+                    self.followed.lock().ignored += ignored;
                     self.take(&changes, follower.progress());
                     if more {
                         continue;
@@ -139,7 +142,7 @@ impl Follow {
                 // The answers there are stay right, and become older.
                 clickhouse::Followed::Recovering => {}
                 clickhouse::Followed::Reload => {
-                    tracing::info!("the log was read again: loading events");
+                    tracing::info!("the log was read again, or retention has moved on: loading events");
                     return Ok(());
                 }
             }

@@ -2,6 +2,7 @@
 
 mod follow;
 mod history;
+mod retain;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,6 +27,7 @@ use crate::serve::StartError;
 use crate::{quarantine, query};
 use follow::{Follow, Followed};
 use history::{History, Written};
+use retain::Retain;
 
 /// The role.
 pub struct Query {
@@ -34,8 +36,10 @@ pub struct Query {
     health: Arc<Health>,
     followed: Arc<Mutex<Followed>>,
     following: JoinHandle<()>,
+    /// What this process does beside following: it ends with it.
+    beside: Vec<JoinHandle<()>>,
     /// Of the one that writes the history.
-    history: Option<(JoinHandle<()>, Arc<Written>)>,
+    written: Option<Arc<Written>>,
     failed: oneshot::Receiver<String>,
     series: usize,
 }
@@ -51,13 +55,18 @@ impl Part for Query {
         let health = Health::new(system_clock());
         health.set_starting(Some("ClickHouse has not been reached yet".into()));
         let followed = Arc::default();
-        let history = settings.query.history.then(|| {
+        let mut beside = Vec::new();
+        let written = settings.query.history.then(|| {
             let written = Arc::default();
             let (engine, followed) = (Arc::clone(&engine), Arc::clone(&followed));
             let history = History::new(clickhouse.clone(), engine, followed, Arc::clone(&written));
-            let every = Duration::from_secs(settings.query.history_seconds);
-            (tokio::spawn(history.for_ever(every)), written)
+            beside.push(tokio::spawn(history.for_ever(Duration::from_secs(settings.query.history_seconds))));
+            written
         });
+        if let Some(days) = settings.retention.days.filter(|_| settings.query.retain) {
+            let retain = Retain::new(clickhouse.clone(), Arc::clone(&engine), days);
+            beside.push(tokio::spawn(retain.for_ever()));
+        }
         let follow = Follow {
             clickhouse,
             engine: Arc::clone(&engine),
@@ -70,7 +79,16 @@ impl Part for Query {
             // An error means that nobody waits for it any more.
             let _ = fail.send(follow.for_ever().await.to_string());
         });
-        Ok(Self { engine, health, followed, following, history, failed, series: settings.limits.series })
+        Ok(Self {
+            engine,
+            health,
+            followed,
+            following,
+            beside,
+            written,
+            failed,
+            series: settings.limits.series,
+        })
     }
 
     fn health(&self) -> Arc<Health> {
@@ -80,7 +98,7 @@ impl Part for Query {
     fn scraped(&self) -> Scraped {
         let (engine, health) = (Arc::clone(&self.engine), Arc::clone(&self.health));
         let followed = Arc::clone(&self.followed);
-        let written = self.history.as_ref().map(|(_, written)| Arc::clone(written));
+        let written = self.written.clone();
         Scraped {
             engine: Some(Arc::clone(&engine)),
             started_at: health.started_at,
@@ -113,7 +131,7 @@ impl Part for Query {
 
     async fn close(self) {
         self.following.abort();
-        self.history.inspect(|(writing, _)| writing.abort());
+        self.beside.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -139,6 +157,11 @@ fn families(engine: &Engine, health: &Health, followed: &Followed) -> Vec<Family
         "milepost_follow_failures",
         "How often ClickHouse could not be asked for new events.",
         followed.failures,
+    ));
+    families.push(own::counter(
+        "milepost_ignored_versions",
+        "Versions of events that retention had frozen when they came: they change nothing.",
+        followed.ignored,
     ));
     families.extend(own::model(engine));
     families.extend(own::identity(&engine.digest));
