@@ -97,11 +97,19 @@ pub struct Limits {
     pub changes: usize,
     /// How far in the future an event may be dated.
     pub future: Span,
+    /// How many whole days before the present one an event may be dated. None: any number, or the store knows better.
+    pub past: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { identity_bytes: 512, name_bytes: 256, changes: 1_000, future: Span::from_seconds(300) }
+        Self {
+            identity_bytes: 512,
+            name_bytes: 256,
+            changes: 1_000,
+            future: Span::from_seconds(300),
+            past: None,
+        }
     }
 }
 
@@ -128,6 +136,14 @@ impl Limits {
                 content.occurred_at, self.future
             );
             return Err(Refusal::new(Reason::Future, "occurred_at", message));
+        }
+        if let Some(days) = self.past.filter(|days| content.occurred_at < now.days_before(*days)) {
+            let message = format!(
+                "{} is more than {days} days before today, and what is that old cannot be changed any more. If the date is right, the event came \
+                 too late",
+                content.occurred_at
+            );
+            return Err(Refusal::new(Reason::BeforeHorizon, "occurred_at", message));
         }
         self.body(event)
     }
@@ -284,6 +300,30 @@ mod tests {
         };
         let id = EventId { source: source.to_owned(), id: "1".to_owned() };
         Limits::default().check(&Event { id, revision: 0, content }, now)
+    }
+
+    #[test]
+    fn what_is_older_than_is_taken_is_refused_by_whole_days() {
+        let now: Timestamp = "2026-03-10T15:00:00Z".parse().unwrap();
+        let check = |past, occurred_at: &str| {
+            let content = Content {
+                actor: None,
+                body: Body::CapabilityUsed,
+                capability: Some("ci".to_owned()),
+                occurred_at: occurred_at.parse().unwrap(),
+                service: None,
+                team: None,
+            };
+            let id = EventId { source: "s".to_owned(), id: "1".to_owned() };
+            let refused =
+                Limits { past, ..Limits::default() }.check(&Event { id, revision: 0, content }, now);
+            refused.err().map(|refusal| (refusal.reason, refusal.field))
+        };
+        let refused = Some((Reason::BeforeHorizon, "occurred_at".to_owned()));
+        assert_eq!(check(Some(9), "2026-03-01T00:00:00Z"), None);
+        assert_eq!(check(Some(9), "2026-02-28T23:59:59.999999Z"), refused);
+        assert_eq!(check(Some(u32::MAX), "1970-01-01T00:00:00Z"), None);
+        assert_eq!(check(None, "0001-01-01T00:00:00Z"), None);
     }
 
     #[test]

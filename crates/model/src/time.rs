@@ -37,6 +37,12 @@ impl Timestamp {
         Day(self.0.div_euclid(MICROS_PER_DAY) as i32)
     }
 
+    /// The start of the day that is so many days before its own.
+    #[must_use]
+    pub fn days_before(self, days: u32) -> Self {
+        self.day().plus(-i64::from(days)).max(Self::MIN.day()).start()
+    }
+
     /// The last day before this instant: the day just ended if it is a midnight.
     pub fn last_day_before(self) -> Day {
         Day((self.0 - 1).div_euclid(MICROS_PER_DAY) as i32)
@@ -165,7 +171,7 @@ pub struct Day(i32);
 
 impl Day {
     /// From days since 1970-01-01.
-    pub fn from_number(days: i32) -> Self {
+    pub const fn from_number(days: i32) -> Self {
         Self(days)
     }
 

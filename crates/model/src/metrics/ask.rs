@@ -12,7 +12,7 @@ use crate::question::{AsOf, Dimension, Question, QuestionError, Selector};
 use crate::time::Day;
 
 /// At most so many answers to one question: more than anyone reads. Each takes about a kilobyte.
-const MAX_ANSWERS: usize = 50_000;
+pub const MAX_ANSWERS: usize = 50_000;
 
 /// The answers as of one moment, by labels.
 pub fn query(

@@ -16,7 +16,7 @@ mod tally;
 mod time_to_first_deploy;
 mod view;
 
-pub use ask::{explain, query, query_range};
+pub use ask::{MAX_ANSWERS, explain, query, query_range};
 pub use tally::QUANTILES;
 pub use view::{Case, Class, Group, UnitRef, View};
 

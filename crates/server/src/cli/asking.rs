@@ -131,7 +131,7 @@ impl PlaceArgs {
 
 /// A variable that stands for a flag. Read here and not by clap, for which it would be in conflict with `--server` as the
 /// flag is: whoever names a server does not mean what the machine is set up with.
-fn variable(name: &str) -> Option<PathBuf> {
+pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 

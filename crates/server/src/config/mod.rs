@@ -24,7 +24,7 @@ use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
 use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::{ConnectionLimits, PeerLimits};
 
-pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, QuerySettings, Role};
+pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, Password, QuerySettings, Role};
 pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKeys};
 pub use source::{ConfigError, Flags, check, load, process_variables, read};
@@ -238,6 +238,7 @@ impl LimitSettings {
                 name_bytes: self.name_bytes,
                 changes: self.changes,
                 future: self.future,
+                past: None,
             },
             event_bytes: self.event_bytes,
             batch_events: self.batch_events,

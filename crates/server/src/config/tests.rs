@@ -294,6 +294,10 @@ fn each_role_says_what_it_needs() {
     );
     let query = wrong("role = \"query\"\n");
     assert!(query.contains("clickhouse.url: ") && !query.contains("kafka"), "{query}");
+    let dropping = wrong("role = \"query\"\n[clickhouse]\nurl = \"http://c\"\n[query]\nretain = true\n");
+    assert!(dropping.contains("query.retain: after how many days is not said"), "{dropping}");
+    let nowhere = wrong("[query]\nhistory = true\nhistory_seconds = 0\n");
+    assert!(nowhere.contains("query.history: ") && nowhere.contains("query.history_seconds: 0"), "{nowhere}");
     let itself =
         wrong("[kafka]\nbrokers = \"k:9092\"\ntopics = [\"milepost-events\"]\nmin_insync_replicas = 4\n");
     assert!(
