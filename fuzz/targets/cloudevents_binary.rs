@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
         let Ok(name) = std::str::from_utf8(&line[..colon]) else { continue };
         headers.push((name, line.get(colon + 1..).unwrap_or_default()));
     }
-    if let Ok(event) = cloudevents::decode_binary(headers, rest) {
+    if let Ok(event) = cloudevents::decode_binary(cloudevents::Binding::Http, headers, rest) {
         assert_eq!(cdevents::decode(rest).as_ref(), Ok(&event), "the envelope says nothing of its own");
         hold_laws_of_event(&event);
     }

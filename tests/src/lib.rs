@@ -7,8 +7,11 @@
 #![allow(clippy::missing_panics_doc, reason = "a harness panics where a test fails")]
 
 pub mod binary;
+pub mod cluster;
+pub mod dashboards;
 pub mod delivery;
 pub mod disk;
+pub mod engines;
 pub mod events;
 pub mod exposition;
 pub mod grpc;
@@ -16,12 +19,14 @@ pub mod load;
 pub mod oracle;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod served;
 pub mod state;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use cluster::Cluster;
 pub use served::{Installation, Served};
 
 /// The root of the checkout.
@@ -48,15 +53,21 @@ pub fn needed(variable: &str) -> PathBuf {
 }
 
 /// Asks again and again until there is an answer. For processes that have no way of telling when they are ready.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    const PATIENCE: Duration = Duration::from_secs(60);
+#[track_caller]
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(60), what, ask)
+}
+
+/// As [`eventually`], with this patience: generous, as tests share the machine.
+#[track_caller]
+pub fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     const BETWEEN: Duration = Duration::from_millis(50);
     let begun = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(begun.elapsed() < patience, "{what}: not within {patience:?}");
         std::thread::sleep(BETWEEN);
     }
 }

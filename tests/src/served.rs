@@ -61,8 +61,7 @@ impl Installation {
     pub fn serve_by(&self, mut command: Command) -> Result<Served, Ended> {
         let (config, data) = (self.config(), self.data());
         let own = ["--listen", "127.0.0.1:0", "--config", text(&config), "--data", text(&data)];
-        let (process, address) = Process::try_start(command.arg("serve").args(own))?;
-        Ok(Served { process, address })
+        Served::by(command.arg("serve").args(own))
     }
 }
 
@@ -77,6 +76,12 @@ pub struct Served {
 }
 
 impl Served {
+    /// By a whole command, once it listens; or how it ended instead.
+    pub(crate) fn by(command: &mut Command) -> Result<Self, Ended> {
+        let (process, address) = Process::try_start(command)?;
+        Ok(Self { process, address })
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -105,6 +110,16 @@ impl Served {
     /// Tells it to read its files again.
     pub fn hang_up(&self) {
         self.process.signal("HUP");
+    }
+
+    /// Stops it in its tracks: its connections stay open.
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.process.signal("CONT");
     }
 
     /// Ends it without asking.

@@ -32,6 +32,31 @@ pub fn exported(served: &Served) -> Vec<String> {
     exposition::business(&served.metrics(), &metrics(served)).into_iter().map(str::to_owned).collect()
 }
 
+/// What the events alone decide: `/metrics` of now, and all answers of days that have ended.
+pub fn numbers(served: &Served, days: &[&str]) -> Vec<String> {
+    exported(served).into_iter().chain(days.iter().flat_map(|day| answers(served, day))).collect()
+}
+
+/// Fails with the first line in which the numbers of one server differ from those of another.
+#[track_caller]
+pub fn assert_same(expected: &Served, others: &[&Served], days: &[&str]) {
+    // The values of now may change at midnight, so all are taken on one day.
+    let today = || crate::events::now().to_string()[..10].to_owned();
+    let (expected, others) = crate::eventually("one day for all", || {
+        let day = today();
+        let expected = numbers(expected, days);
+        let others: Vec<_> = others.iter().map(|other| numbers(other, days)).collect();
+        (today() == day).then_some((expected, others))
+    });
+    assert!(expected.iter().any(|line| line.starts_with("milepost_market_share_")), "{expected:#?}");
+    for other in &others {
+        for (line, expected) in other.iter().zip(&expected) {
+            assert_eq!(line, expected);
+        }
+        assert_eq!(other.len(), expected.len());
+    }
+}
+
 /// What an installation holds and answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {

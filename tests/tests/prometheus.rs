@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use milepost_tests::delivery::{Door, deliver};
 use milepost_tests::prometheus::{Prometheus, lint};
-use milepost_tests::{Installation, REAL_CONFIG, Served, events, eventually, served};
+use milepost_tests::{Installation, REAL_CONFIG, Served, dashboards, events, eventually, served};
 
 const TEXT: &str = "text/plain; version=0.0.4";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0";
@@ -45,6 +45,18 @@ fn promql_gives_our_own_answers() {
     let targets = [served.address(), text_relay(served.url())];
     for prometheus in targets.map(|target| Prometheus::scraping(&target.to_string())) {
         agrees(&served, &prometheus);
+    }
+}
+
+#[test]
+fn every_panel_of_the_dashboards_has_an_answer() {
+    let installation = Installation::new(REAL_CONFIG);
+    let served = small_platform(&installation);
+    let prometheus = Prometheus::scraping(&served.address().to_string());
+    let queries = dashboards::queries();
+    assert!(queries.len() > 10, "{queries:?}");
+    for (panel, query) in queries {
+        eventually(&format!("{panel}: {query}"), || (!prometheus.query(&query).is_empty()).then_some(()));
     }
 }
 

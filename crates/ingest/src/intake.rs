@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milepost_model::refusal::{Reason, flaw};
-use milepost_model::{Door, Event, Fate, Limits, Refusal, Rejected, Sealed, Timestamp};
+use milepost_model::{Door, Event, Fate, Limits, Position, Refusal, Rejected, Sealed, Timestamp};
 use milepost_wire::json::REMOVED;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -97,6 +97,16 @@ impl Prepared {
         self
     }
 
+    /// With where in Kafka its events came from, in order.
+    #[must_use]
+    pub fn from_positions(mut self, positions: impl IntoIterator<Item = Position>) -> Self {
+        let refused = self.refusals.iter().zip(positions).filter(|(refusal, _)| refusal.is_some());
+        for ((_, origin), (_, position)) in self.submission.rejected.iter_mut().zip(refused) {
+            *origin = Some(position);
+        }
+        self
+    }
+
     /// Whether there were none.
     pub fn is_empty(&self) -> bool {
         self.refusals.is_empty()
@@ -160,7 +170,7 @@ impl Intake {
                 }
                 Err(refusal) => {
                     let (rejected, refusal) = self.reject(grant, door, sent, refusal);
-                    submission.rejected.push(rejected);
+                    submission.rejected.push((rejected, None));
                     Some(refusal)
                 }
             })

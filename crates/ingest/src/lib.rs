@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use milepost_model::{Door, Refusal, Rejected, Sealed};
+use milepost_model::{Door, Position, Refusal, Rejected, Sealed};
 
 pub mod counters;
 pub mod grant;
 pub mod grpc;
 pub mod http;
 pub mod intake;
+pub mod kafka;
 mod persistent;
 pub mod pseudonym;
 pub mod room;
@@ -34,8 +35,8 @@ pub struct Submission {
     pub door: Door,
     /// To be kept.
     pub events: Vec<Sealed>,
-    /// For the quarantine.
-    pub rejected: Vec<Rejected>,
+    /// For the quarantine, with where in Kafka each came from, if it did.
+    pub rejected: Vec<(Rejected, Option<Position>)>,
 }
 
 /// Whether an accepted event was new. Either way it is durable, unless it is refused.

@@ -2,7 +2,8 @@
 
 use milepost_model::refusal::Reason;
 use milepost_model::{Event, Payload, Refusal};
-use milepost_wire::{cloudevents, json, pb, proto};
+use milepost_wire::cloudevents::{self, Binding};
+use milepost_wire::{json, pb, proto};
 use prost::Message as _;
 
 /// One event in the form it was sent in, not yet read. Kept until its fate is known, so that a refusal can name the
@@ -13,6 +14,8 @@ pub enum Sent<'a> {
     Json(&'a [u8]),
     /// A CloudEvent in binary mode.
     Binary {
+        /// How its attributes are written.
+        binding: Binding,
         /// Headers that are attributes, and `content-type`.
         attributes: &'a [(String, Vec<u8>)],
         /// The body.
@@ -20,6 +23,13 @@ pub enum Sent<'a> {
     },
     /// A `milepost.v1.Event`.
     Protobuf(&'a [u8]),
+    /// Something in none of these forms.
+    Unreadable {
+        /// Its size.
+        bytes: usize,
+        /// Why it is refused.
+        refusal: &'a Refusal,
+    },
 }
 
 /// What the quarantine keeps of a refused event.
@@ -38,6 +48,7 @@ impl Sent<'_> {
     pub fn size(&self) -> usize {
         match self {
             Self::Json(bytes) | Self::Binary { data: bytes, .. } | Self::Protobuf(bytes) => bytes.len(),
+            Self::Unreadable { bytes, .. } => *bytes,
         }
     }
 
@@ -45,9 +56,9 @@ impl Sent<'_> {
     pub fn decode(&self) -> Result<Event, Refusal> {
         match self {
             Self::Json(text) => json::decode(text),
-            Self::Binary { attributes, data } => {
+            Self::Binary { binding, attributes, data } => {
                 let attributes = attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-                cloudevents::decode_binary(attributes, data)
+                cloudevents::decode_binary(*binding, attributes, data)
             }
             Self::Protobuf(bytes) => {
                 let event = pb::Event::decode(*bytes).map_err(|error| {
@@ -55,6 +66,7 @@ impl Sent<'_> {
                 })?;
                 proto::decode(event)
             }
+            Self::Unreadable { refusal, .. } => Err((*refusal).clone()),
         }
     }
 
@@ -63,6 +75,7 @@ impl Sent<'_> {
         match self {
             Self::Json(_) | Self::Binary { .. } => json::field_path(field),
             Self::Protobuf(_) => proto::field_path(&event.content.body, field),
+            Self::Unreadable { .. } => field.to_owned(),
         }
     }
 
@@ -70,7 +83,7 @@ impl Sent<'_> {
     pub fn source_field(&self) -> &'static str {
         match self {
             Self::Json(_) | Self::Binary { .. } => "context.source",
-            Self::Protobuf(_) => "source",
+            Self::Protobuf(_) | Self::Unreadable { .. } => "source",
         }
     }
 
@@ -90,6 +103,7 @@ impl Sent<'_> {
                 let (source, id) = (present(&event.source), present(&event.id));
                 Remains { source, id, payload: Some(Payload::Protobuf(event.encode_to_vec())) }
             }
+            Self::Unreadable { .. } => Remains::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use milepost_model::{EventId, Rejected, Sealed, Timestamp, Version};
+use milepost_model::{EventId, Position, Rejected, Sealed, Timestamp, Version};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -25,6 +25,8 @@ pub(crate) struct Recorder {
     pub(crate) mood: Mutex<Mood>,
     pub(crate) events: Mutex<Vec<Sealed>>,
     pub(crate) rejected: Mutex<Vec<Rejected>>,
+    /// Where in Kafka they came from, for each.
+    pub(crate) origins: Mutex<Vec<Option<Position>>>,
     seen: Mutex<HashSet<(EventId, Version)>>,
     /// A submission waits for a permit here, and is counted while it does.
     pub(crate) gate: Semaphore,
@@ -39,6 +41,7 @@ impl Recorder {
             mood: Mutex::new(Mood::Keep),
             events: Mutex::default(),
             rejected: Mutex::default(),
+            origins: Mutex::default(),
             seen: Mutex::default(),
             gate: Semaphore::new(1_000_000),
             waiting: AtomicUsize::new(0),
@@ -59,7 +62,9 @@ impl Recorder {
         });
         let kept = kept.collect();
         self.events.lock().unwrap().extend(submission.events);
-        self.rejected.lock().unwrap().extend(submission.rejected);
+        let (rejected, origins): (Vec<_>, Vec<_>) = submission.rejected.into_iter().unzip();
+        self.rejected.lock().unwrap().extend(rejected);
+        self.origins.lock().unwrap().extend(origins);
         kept
     }
 }

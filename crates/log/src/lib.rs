@@ -13,6 +13,7 @@
 //! 4. **Only what is owned is handed out**: after [`Fetched::Revoked`] no record of these partitions is, until they are
 //!    assigned again.
 
+mod beside;
 mod client;
 mod consumer;
 mod error;

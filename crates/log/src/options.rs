@@ -14,7 +14,7 @@ pub struct Options {
     pub refused_topic: String,
     /// The consumer group of the aggregators.
     pub group: String,
-    /// How many partitions a topic is made with.
+    /// How many partitions the log is made with. The dead letters are made with one.
     pub partitions: i32,
     /// How many replicas a topic is made with, and must have.
     pub replication_factor: i32,

@@ -9,6 +9,7 @@ use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::beside::beside;
 use crate::{LogError, Options, client};
 
 /// How long a broker may take to answer.
@@ -89,7 +90,7 @@ impl<'a> Admin<'a> {
     async fn look(&self, topic: &str) -> Result<Option<Replicas>, LogError> {
         let (client, name) = (Arc::clone(&self.client), topic.to_owned());
         // All topics are asked for: asked for one, brokers may make it, as they think best.
-        let looked = tokio::task::spawn_blocking(move || {
+        let looked = beside("metadata", move || {
             let metadata = client.inner().fetch_metadata(None, PATIENCE)?;
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
             Ok(found.map(|topic| {
@@ -97,7 +98,7 @@ impl<'a> Admin<'a> {
                 (topic.error(), replicas.collect())
             }))
         });
-        match looked.await.map_err(LogError::unavailable)?.map_err(|error| self.unreachable(&error))? {
+        match looked.await?.map_err(|error| self.unreachable(&error))? {
             None | Some((Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART), _)) => Ok(None),
             Some((Some(error), _)) => Err(LogError::topic(topic, RDKafkaErrorCode::from(error).to_string())),
             Some((None, replicas)) => Ok(Some(replicas)),
@@ -125,7 +126,9 @@ impl<'a> Admin<'a> {
 
     /// Whether it was us who made it.
     async fn make(&self, topic: &str) -> Result<bool, LogError> {
-        let Options { partitions, replication_factor, min_insync_replicas, .. } = self.options;
+        let Options { replication_factor, min_insync_replicas, .. } = self.options;
+        // See docs/decisions/0040-dead-letters-have-one-partition.md.
+        let partitions = if topic == self.options.refused_topic { &1 } else { &self.options.partitions };
         let (insync, bytes) =
             (min_insync_replicas.to_string(), client::batch_bytes(self.options).to_string());
         let new = NewTopic::new(topic, *partitions, TopicReplication::Fixed(*replication_factor))

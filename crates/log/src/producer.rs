@@ -16,6 +16,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
+use crate::beside::beside;
 use crate::logged::{KEY_BYTES, event_bytes, event_key, write_event, write_refused};
 use crate::{LogError, Options, client};
 
@@ -75,8 +76,7 @@ impl Producer {
     /// Waits, at most so long, until nothing waits for an acknowledgement any more.
     pub async fn flush(&self, within: Duration) -> Result<(), LogError> {
         let kafka = Arc::clone(&self.kafka.read());
-        let flushed = tokio::task::spawn_blocking(move || kafka.flush(within));
-        flushed.await.map_err(LogError::unavailable)?.map_err(LogError::unavailable)
+        beside("flush", move || kafka.flush(within)).await?.map_err(LogError::unavailable)
     }
 
     /// Bytes that wait for acknowledgement.

@@ -56,7 +56,8 @@ pub fn start(directory: &Path, options: &Options) -> Result<Service, Error> {
         // The whole path: below a relative one it does not find the directories it is asked to sync.
         program.extend(["--path".into(), data.into_os_string()]);
         program.extend(
-            ["--config-file", "config.xml", "--log-level", "information", "--query", QUERY].map(OsString::from),
+            ["--config-file", "config.xml", "--log-level", "information", "--query", QUERY]
+                .map(OsString::from),
         );
         Ok(program)
     })

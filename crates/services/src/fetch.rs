@@ -16,6 +16,7 @@ use crate::Error;
 /// Where the files of public repositories are, if the machine is not told otherwise.
 const MAVEN_CENTRAL: &str = "https://repo1.maven.org/maven2";
 const NPM: &str = "https://registry.npmjs.org";
+const GO_PROXY: &str = "https://proxy.golang.org";
 
 /// The Maven repository: `MILEPOST_MAVEN_REPOSITORY`, else the mirror of Central in `~/.m2/settings.xml`, else Central.
 pub(crate) fn maven_repository() -> String {
@@ -30,6 +31,12 @@ pub(crate) fn npm_registry() -> String {
         std::env::var("npm_config_registry").ok().or_else(|| file().and_then(|text| registry_of_npmrc(&text)))
     };
     base("MILEPOST_NPM_REGISTRY", usual, NPM)
+}
+
+/// The proxy of Go modules: `MILEPOST_GO_PROXY`, else the first of `GOPROXY`, else Go's own.
+pub(crate) fn go_proxy() -> String {
+    let usual = || std::env::var("GOPROXY").ok().and_then(|list| first_of_proxies(&list));
+    base("MILEPOST_GO_PROXY", usual, GO_PROXY)
 }
 
 fn base(variable: &str, usual: impl FnOnce() -> Option<String>, public: &str) -> String {
@@ -65,6 +72,11 @@ fn registry_of_npmrc(npmrc: &str) -> Option<String> {
     let mut settings = npmrc.lines().filter_map(|line| line.split_once('='));
     let (_, registry) = settings.find(|(name, _)| name.trim() == "registry")?;
     Some(registry.trim().to_owned())
+}
+
+/// `off` and `direct` are no proxies.
+fn first_of_proxies(list: &str) -> Option<String> {
+    list.split([',', '|']).find(|proxy| proxy.starts_with("http")).map(str::to_owned)
 }
 
 /// What a file must be.
@@ -187,6 +199,13 @@ mod tests {
             Some("http://npm.example/")
         );
         assert_eq!(registry_of_npmrc("@scope:registry=http://npm.example/\n"), None);
+    }
+
+    #[test]
+    fn a_proxy_is_taken_from_goproxy() {
+        let first = first_of_proxies("direct,https://go.example/a|https://go.example/b");
+        assert_eq!(first.as_deref(), Some("https://go.example/a"));
+        assert_eq!(first_of_proxies("off"), None);
     }
 
     #[test]

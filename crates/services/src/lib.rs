@@ -12,6 +12,7 @@ mod cache;
 pub mod clickhouse;
 mod error;
 mod fetch;
+pub mod go;
 pub mod kafka;
 mod place;
 mod ports;

@@ -130,17 +130,33 @@ pub fn prometheus() -> Result<(PathBuf, PathBuf), Error> {
     if let (Some(prometheus), Some(promtool)) = (in_path("prometheus"), in_path("promtool")) {
         return Ok((prometheus, promtool));
     }
-    let unpacked = cache::kept("prometheus", |directory| {
-        progress("fetching Prometheus and promtool from Debian");
-        debian("prometheus", directory).map_err(|reason| Error::Unavailable {
-            what: "Prometheus",
+    let programs = of_debian("Prometheus", "prometheus", "prometheus", "`prometheus` and `promtool`")?;
+    Ok((programs.join("prometheus"), programs.join("promtool")))
+}
+
+/// amtool, which says whether Alertmanager would take a configuration: that in the path, else Debian's package, unpacked
+/// without installing it.
+pub fn amtool() -> Result<PathBuf, Error> {
+    if let Some(amtool) = in_path("amtool") {
+        return Ok(amtool);
+    }
+    Ok(of_debian("amtool", "alertmanager", "prometheus-alertmanager", "`amtool`")?.join("amtool"))
+}
+
+/// The directory with the programs of a package.
+fn of_debian(what: &'static str, name: &str, package: &str, programs: &str) -> Result<PathBuf, Error> {
+    let unpacked = cache::kept(name, |directory| {
+        progress(format_args!("fetching {what} from Debian"));
+        debian(package, directory).map_err(|reason| Error::Unavailable {
+            what,
             reason: reason.to_string(),
-            remedy: "install `prometheus` and `promtool` and put them in the PATH \
-                     (on Debian and Ubuntu: apt-get update && apt-get install prometheus)"
-                .into(),
+            remedy: format!(
+                "install {programs} and put what you installed in the PATH \
+                 (on Debian and Ubuntu: apt-get update && apt-get install {package})"
+            ),
         })
     })?;
-    Ok((unpacked.join("usr/bin/prometheus"), unpacked.join("usr/bin/promtool")))
+    Ok(unpacked.join("usr/bin"))
 }
 
 fn debian(package: &str, directory: &Path) -> Result<(), Error> {
@@ -163,7 +179,7 @@ fn debian(package: &str, directory: &Path) -> Result<(), Error> {
 }
 
 /// A name that changes with what it stands for.
-fn named(name: &str, content: &str) -> String {
+pub(crate) fn named(name: &str, content: &str) -> String {
     format!("{name}-{}", hex(&Sha256::digest(content)[..4]))
 }
 

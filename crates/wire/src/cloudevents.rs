@@ -45,27 +45,55 @@ pub(crate) fn read(event: &Object<'_>) -> Result<Event, Refusal> {
     }
 }
 
+/// A protocol in which CloudEvents have a binary mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// Headers begin with `ce-`; their values are quoted or percent-encoded where they are not ASCII.
+    Http,
+    /// Headers begin with `ce_`; their values are UTF-8.
+    Kafka,
+}
+
+impl Binding {
+    /// How the headers begin that are attributes.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Http => "ce-",
+            Self::Kafka => "ce_",
+        }
+    }
+
+    /// The text in a header.
+    fn value(self, value: &[u8]) -> Option<String> {
+        match self {
+            Self::Http => header_value(value),
+            Self::Kafka => std::str::from_utf8(value).ok().map(str::to_owned),
+        }
+    }
+}
+
 /// Reads a CloudEvent in binary mode, from its headers (those that are not attributes are ignored) and its body.
 pub fn decode_binary<'h>(
+    binding: Binding,
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
     body: &[u8],
 ) -> Result<Event, Refusal> {
-    let mut envelope = Envelope { prefix: "ce-", ..Envelope::default() };
+    let mut envelope = Envelope { prefix: binding.prefix(), ..Envelope::default() };
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
-        let attribute = match name.as_str() {
-            "ce-specversion" => &mut envelope.specversion,
-            "ce-id" => &mut envelope.id,
-            "ce-source" => &mut envelope.source,
-            "ce-type" => &mut envelope.type_,
+        let attribute = match name.strip_prefix(binding.prefix()) {
+            Some("specversion") => &mut envelope.specversion,
+            Some("id") => &mut envelope.id,
+            Some("source") => &mut envelope.source,
+            Some("type") => &mut envelope.type_,
             _ => continue,
         };
-        let value = header_value(value).ok_or_else(|| {
-            Refusal::new(
-                Reason::Invalid,
-                name.as_str(),
-                "is not UTF-8, percent-encoded where it is not ASCII",
-            )
+        let value = binding.value(value).ok_or_else(|| {
+            let message = match binding {
+                Binding::Http => "is not UTF-8, percent-encoded where it is not ASCII",
+                Binding::Kafka => "is not UTF-8",
+            };
+            Refusal::new(Reason::Invalid, name.as_str(), message)
         })?;
         *attribute = Some(value).filter(|value| !value.is_empty());
     }

@@ -87,7 +87,8 @@ proptest! {
     fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         let _ = json::decode(&bytes);
         let _ = pb::Event::decode(bytes.as_slice()).map(proto::decode);
-        let _ = cloudevents::decode_binary([("ce-id", bytes.as_slice())], &bytes);
+        let _ = cloudevents::decode_binary(cloudevents::Binding::Http, [("ce-id", bytes.as_slice())], &bytes);
+        let _ = cloudevents::decode_binary(cloudevents::Binding::Kafka, [("ce_id", bytes.as_slice())], &bytes);
     }
 
     #[test]

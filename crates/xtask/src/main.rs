@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::run::{Problem, all, cargo, run};
 
+mod cluster;
+mod deploy;
 mod docs;
 mod fuzz;
 mod r#gen;
@@ -34,7 +36,11 @@ enum Task {
     Lint,
     /// Checks what no compiler checks: purity of the model, the direction of dependencies, sizes, decisions.
     Structure,
-    /// All tests, all lints, and every fuzz target for a short while.
+    /// What is in deploy/, judged by real tools: the chart, compose.yaml, the image, every sample configuration.
+    ///
+    /// Helm and compose-go are built once from their source, which takes minutes; the cache keeps them.
+    Deploy,
+    /// All tests, all lints, what is in deploy/, and every fuzz target for a short while.
     Ci,
     /// Writes the protobuf code in crates/wire anew.
     Gen,
@@ -68,6 +74,9 @@ enum Task {
     /// Real Kafka, ClickHouse and Prometheus on this machine, without a container engine.
     #[command(subcommand)]
     Services(services::Services),
+    /// A whole cluster of Milepost on this machine: a Kafka and a ClickHouse of its own, every role, and five years of real
+    /// events through all of it.
+    Cluster(cluster::Cluster),
 }
 
 /// What reads deny.toml.
@@ -130,6 +139,15 @@ enum Campaign {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Aggregators of a cluster killed, paused and added at random while events flow.
+    Cluster {
+        /// How many events.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u32,
+        /// With which chance.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Power cuts: a disk that forgets what was not synced.
     Power {
         /// How many.
@@ -157,7 +175,10 @@ fn perform(task: Task) -> Result<(), Problem> {
         Task::Test { arguments } => test::cargo_test(&arguments, &[]),
         Task::Lint => lint(),
         Task::Structure => structure::check(),
-        Task::Ci => all([&test::everything as &dyn Fn() -> _, &lint, &|| fuzz::briefly(IN_CI, None)]),
+        Task::Deploy => deploy::check(),
+        Task::Ci => {
+            all([&test::everything as &dyn Fn() -> _, &lint, &deploy::check, &|| fuzz::briefly(IN_CI, None)])
+        }
         Task::Gen => generate(),
         Task::Docs => docs::write(),
         Task::Bench { instructions: true, accept, .. } => instructions::check(accept),
@@ -165,6 +186,7 @@ fn perform(task: Task) -> Result<(), Problem> {
             run(cargo(&["bench", "--package", "milepost-benches"]).args(arguments))
         }
         Task::Services(task) => services::perform(&task),
+        Task::Cluster(cluster) => cluster.run(),
         Task::Fuzz { seconds, target } => fuzz::briefly(Duration::from_secs(seconds), target.as_deref()),
         Task::Campaign(Campaign::Fuzz { minutes, target, sanitizer }) => {
             fuzz::campaign(Duration::from_secs(minutes * 60), target.as_deref(), sanitizer)
@@ -189,6 +211,12 @@ fn perform(task: Task) -> Result<(), Problem> {
         }
         Task::Campaign(Campaign::Kills { rounds, seed }) => {
             test::end_to_end("kills", ("MILEPOST_ROUNDS", rounds), seed)
+        }
+        Task::Campaign(Campaign::Cluster { events, seed }) => {
+            let arguments =
+                ["--package", "milepost-tests", "--test", "cluster", "--", "aggregators", "--nocapture"];
+            let settings = [("MILEPOST_EVENTS", events.to_string()), ("MILEPOST_SEED", seed.to_string())];
+            test::cargo_test(&arguments.map(String::from), &settings)
         }
         Task::Campaign(Campaign::Power { points, seed }) => {
             test::end_to_end("power", ("MILEPOST_POINTS", points), seed)

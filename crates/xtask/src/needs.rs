@@ -33,7 +33,7 @@ impl Needs {
         )?;
         there("prlimit", "the tests of full disks limit files by it", "install `util-linux`")?;
         let (prometheus, promtool) = tools::prometheus()?;
-        let python = python(&cache)?;
+        let python = python()?;
         Ok(Self { prometheus, promtool, python })
     }
 
@@ -73,30 +73,39 @@ fn there(program: &'static str, reason: &str, remedy: &str) -> Result<(), Proble
     Err(Problem::Unavailable { what: program, reason, remedy: remedy.to_owned() })
 }
 
-/// A Python with the packages the tests import, made anew when their versions change.
-fn python(cache: &Path) -> Result<PathBuf, Problem> {
-    let requirements = checkout().join(PYTHON_REQUIREMENTS);
-    let wanted = fs::read(&requirements).map_err(Problem::file(&requirements))?;
-    let environment = cache.join("python");
+/// A Python with the packages the tests import.
+fn python() -> Result<PathBuf, Problem> {
+    let python = python_environment("python", "a Python with gRPC", PYTHON_REQUIREMENTS)?.join("python");
+    output(Command::new(&python).args(["-c", "import grpc"]))?;
+    Ok(python)
+}
+
+/// The programs of a Python environment with the packages that a file of this checkout lists, made anew when it changes.
+pub(crate) fn python_environment(
+    name: &str,
+    what: &'static str,
+    requirements: &str,
+) -> Result<PathBuf, Problem> {
+    let path = checkout().join(requirements);
+    let wanted = fs::read(&path).map_err(Problem::file(&path))?;
+    let environment = cache()?.join(name);
     let installed = environment.join("requirements.txt");
     if fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        progress("making a Python environment");
+        progress(format_args!("making {what}"));
         staged(&environment, |directory| {
             run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
             let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
-            run(Command::new(directory.join("bin/python")).args(pip).arg(&requirements))?;
+            run(Command::new(directory.join("bin/python")).args(pip).arg(&path))?;
             fs::write(directory.join("requirements.txt"), &wanted).map_err(Problem::file(&installed))
         })
         .map_err(|reason| Problem::Unavailable {
-            what: "a Python with gRPC",
+            what,
             reason: reason.to_string(),
             remedy: format!(
                 "install Python 3.9 or newer with venv (on Debian and Ubuntu: apt-get install python3-venv) and let pip \
-                 reach a package index that has what {PYTHON_REQUIREMENTS} lists"
+                 reach a package index that has what {requirements} lists"
             ),
         })?;
     }
-    let python = environment.join("bin/python");
-    output(Command::new(&python).args(["-c", "import grpc"]))?;
-    Ok(python)
+    Ok(environment.join("bin"))
 }

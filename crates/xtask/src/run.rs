@@ -83,7 +83,8 @@ pub(crate) fn checkout() -> &'static Path {
     crates.and_then(Path::parent).unwrap_or(Path::new("."))
 }
 
-fn line(command: &Command) -> String {
+/// A command as somebody would type it, without the directory of its program.
+pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     std::iter::once(program)
         .chain(command.get_args())

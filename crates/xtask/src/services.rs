@@ -28,14 +28,14 @@ pub(crate) enum Services {
     Status(At),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct At {
     /// Where their data and logs are; by default `services` in the target directory.
     #[arg(long)]
     directory: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Up {
     #[command(flatten)]
     at: At,
@@ -57,27 +57,55 @@ impl At {
     fn directory(&self) -> Result<PathBuf, Problem> {
         match &self.directory {
             Some(directory) => Ok(directory.clone()),
-            None => in_target(),
+            None => in_target("services"),
         }
     }
 }
 
 /// The target directory is where cargo has put this program: `target/debug/xtask`.
-fn in_target() -> Result<PathBuf, Problem> {
+pub(crate) fn in_target(name: &str) -> Result<PathBuf, Problem> {
     let unknown = || Problem::Check("the target directory cannot be told: give --directory".into());
     let program = std::env::current_exe().map_err(|_| unknown())?;
-    Ok(program.ancestors().nth(2).ok_or_else(unknown)?.join("services"))
+    Ok(program.ancestors().nth(2).ok_or_else(unknown)?.join(name))
 }
 
 pub(crate) fn perform(task: &Services) -> Result<(), Problem> {
     match task {
-        Services::Up(options) => up(options),
+        Services::Up(options) => {
+            println!("{}", up(options)?.line());
+            Ok(())
+        }
         Services::Down(at) => down(&at.directory()?),
         Services::Status(at) => status(&at.directory()?),
     }
 }
 
-fn up(options: &Up) -> Result<(), Problem> {
+/// Where they are.
+pub(crate) struct Addresses {
+    pub(crate) kafka: String,
+    pub(crate) clickhouse: String,
+    pub(crate) prometheus: String,
+}
+
+impl Addresses {
+    /// For programs: the order of the names is part of it.
+    fn line(&self) -> String {
+        let Self { kafka, clickhouse, prometheus } = self;
+        format!(
+            r#"{{"kafka":"{kafka}","clickhouse":"http://{clickhouse}","prometheus":"http://{prometheus}"}}"#
+        )
+    }
+}
+
+impl Up {
+    /// Without anything of an earlier run.
+    pub(crate) fn afresh(directory: &Path) -> Self {
+        Self { at: At { directory: Some(directory.to_owned()) }, fresh: true, ..Self::default() }
+    }
+}
+
+/// Starts those that do not answer.
+pub(crate) fn up(options: &Up) -> Result<Addresses, Problem> {
     let directory = options.at.directory()?;
     fs::create_dir_all(&directory).map_err(Problem::file(&directory))?;
     let _alone = alone(&directory)?;
@@ -93,13 +121,7 @@ fn up(options: &Up) -> Result<(), Problem> {
         starting.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let [kafka, clickhouse, prometheus] = addresses;
-    println!("{}", line(&kafka?, &clickhouse?, &prometheus?));
-    Ok(())
-}
-
-/// Where they are, for programs: the order of the names is part of it.
-fn line(kafka: &str, clickhouse: &str, prometheus: &str) -> String {
-    format!(r#"{{"kafka":"{kafka}","clickhouse":"http://{clickhouse}","prometheus":"http://{prometheus}"}}"#)
+    Ok(Addresses { kafka: kafka?, clickhouse: clickhouse?, prometheus: prometheus? })
 }
 
 /// Where it answers: as it is, or after a start.
@@ -143,7 +165,8 @@ fn start(place: &Place, port: Option<u16>) -> Result<Service, Problem> {
     }
 }
 
-fn down(directory: &Path) -> Result<(), Problem> {
+/// Stops those that run.
+pub(crate) fn down(directory: &Path) -> Result<(), Problem> {
     if !directory.is_dir() {
         println!("nothing runs in {}", directory.display());
         return Ok(());
@@ -203,8 +226,9 @@ mod tests {
 
     #[test]
     fn the_line_is_what_programs_read() {
+        let [kafka, clickhouse, prometheus] = [1, 2, 3].map(|port| format!("127.0.0.1:{port}"));
         assert_eq!(
-            line("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"),
+            Addresses { kafka, clickhouse, prometheus }.line(),
             r#"{"kafka":"127.0.0.1:1","clickhouse":"http://127.0.0.1:2","prometheus":"http://127.0.0.1:3"}"#
         );
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, header};
+use milepost_wire::cloudevents::Binding;
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -51,7 +52,9 @@ impl Form {
             }
             Self::Many => array(body, most),
             Self::Lines => lines(body, most),
-            Self::Binary(attributes) => Ok(vec![Sent::Binary { attributes, data: body }]),
+            Self::Binary(attributes) => {
+                Ok(vec![Sent::Binary { binding: Binding::Http, attributes, data: body }])
+            }
         }
     }
 }

@@ -9,13 +9,14 @@
 
 use milepost_model::refusal::Reason;
 use milepost_model::{Body, Event, Payload, Refusal, Rejected, Sealed};
+use milepost_wire::cloudevents::Binding;
 
 use super::Intake;
 use crate::pseudonym::is_pseudonym;
 use crate::sent::Sent;
 
 /// How the fields of a CloudEvent in binary mode begin that are headers.
-const HEADER: &str = "ce-";
+const HEADERS: [Binding; 2] = [Binding::Http, Binding::Kafka];
 
 impl Intake {
     /// An event that may be kept after all, or why it still may not be.
@@ -25,7 +26,7 @@ impl Intake {
             Some(Payload::Protobuf(bytes)) => Sent::Protobuf(bytes),
             None => return Err(rejected.refusal.clone()),
         };
-        if rejected.refusal.field.starts_with(HEADER) {
+        if HEADERS.iter().any(|binding| rejected.refusal.field.starts_with(binding.prefix())) {
             return Err(rejected.refusal.clone());
         }
         let event = self.read(sent)?;
@@ -78,7 +79,7 @@ mod tests {
     fn refused(limits: DoorLimits, grant: &Grant, event: &str) -> Rejected {
         let (intake, _) = intake(&Recorder::new(), limits);
         let mut prepared = intake.prepare_granted(grant, Door::Http, [Sent::Json(event.as_bytes())]);
-        prepared.submission.rejected.pop().unwrap()
+        prepared.submission.rejected.pop().unwrap().0
     }
 
     fn recheck(rejected: &Rejected, limits: DoorLimits) -> Result<Sealed, Refusal> {
@@ -122,7 +123,7 @@ mod tests {
         let bytes = event.encode_to_vec();
         let (strict, _) = intake(&Recorder::new(), few_bytes());
         let rejected =
-            strict.prepare(Door::Grpc, [Sent::Protobuf(&bytes)]).submission.rejected.pop().unwrap();
+            strict.prepare(Door::Grpc, [Sent::Protobuf(&bytes)]).submission.rejected.pop().unwrap().0;
         let (lenient, _) = intake(&Recorder::new(), DoorLimits::default());
         let expected = lenient.prepare(Door::Grpc, [Sent::Protobuf(&bytes)]).submission.events.pop().unwrap();
         assert_eq!(lenient.recheck(&rejected).unwrap(), expected);

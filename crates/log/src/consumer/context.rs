@@ -7,7 +7,7 @@ use milepost_model::Partition;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use serde::Deserialize;
@@ -59,7 +59,7 @@ impl ConsumerContext for Context {
             tracing::info!(count = partitions.len(), lost, "partitions are revoked");
             let (begun, uncommitted) = self.shared.revoke(&partitions);
             if !lost && !uncommitted.is_empty() {
-                self.commit(consumer, &uncommitted);
+                commit_while_we_may(consumer, &uncommitted);
             }
             if cooperative {
                 consumer.incremental_unassign(&list_of(begun.iter().map(|partition| (partition, None))))
@@ -72,28 +72,13 @@ impl ConsumerContext for Context {
             tracing::error!("the new assignment cannot be agreed to: {error}");
         }
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        match result {
-            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => {
-                tracing::warn!(
-                    "a commit was refused and is tried again, if the partitions are still ours: {error}"
-                );
-                self.shared.not_committed(partitions(list).into_iter());
-            }
-        }
-    }
 }
 
-impl Context {
-    /// Sends offsets to be committed; [`ConsumerContext::commit_callback`] hears what comes of it.
-    pub(super) fn commit(&self, consumer: &Kafka, offsets: &[(Partition, i64)]) {
-        let list = list_of(offsets.iter().map(|(partition, next)| (partition, Some(*next))));
-        if let Err(error) = consumer.commit(&list, CommitMode::Async) {
-            tracing::warn!("a commit could not be sent and is tried again: {error}");
-            self.shared.not_committed(offsets.iter().map(|(partition, _)| partition.clone()));
-        }
+/// Whoever gets the partitions next goes on from there. Not waited for; if it fails, they read again what is done.
+fn commit_while_we_may(consumer: &Kafka, offsets: &[(Partition, i64)]) {
+    let list = list_of(offsets.iter().map(|(partition, next)| (partition, Some(*next))));
+    if let Err(error) = consumer.commit(&list, CommitMode::Async) {
+        tracing::warn!("a commit of partitions that are revoked could not be sent: {error}");
     }
 }
 

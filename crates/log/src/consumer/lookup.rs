@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::Start;
 use super::context::{Kafka, list_of};
 use super::shared::Shared;
+use crate::beside::beside;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -81,7 +82,7 @@ async fn positions(
         Wanted::Start(Start::Committed) => {
             let list = list_of(partitions.iter().map(|(partition, _)| (partition, None)));
             let kafka = Arc::clone(kafka);
-            let committed = tokio::task::spawn_blocking(move || kafka.committed_offsets(list, PATIENCE));
+            let committed = beside("lookup", move || kafka.committed_offsets(list, PATIENCE));
             let committed = committed.await.map_err(|error| error.to_string())?;
             let committed = committed.map_err(|error| error.to_string())?;
             let elements = committed.elements();
@@ -104,7 +105,8 @@ async fn within(
     found: &mpsc::Sender<Found>,
 ) -> Vec<(Partition, u64)> {
     let (kafka, positions, found) = (Arc::clone(kafka), positions.clone(), found.clone());
-    let looked = tokio::task::spawn_blocking(move || {
+    let all = partitions.clone();
+    let looked = beside("lookup", move || {
         let mut partitions = partitions;
         partitions.retain(|(partition, assignment)| {
             match kafka.fetch_watermarks(&partition.topic, partition.number, PATIENCE) {
@@ -124,6 +126,5 @@ async fn within(
         });
         partitions
     });
-    // It panics if there is no memory for a thread, and then the process has other troubles.
-    looked.await.unwrap_or_default()
+    looked.await.unwrap_or(all)
 }

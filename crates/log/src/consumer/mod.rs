@@ -2,10 +2,11 @@
 //!
 //! A thread of its own ([`reader`]) polls librdkafka, decodes, and hands batches over one at a time; while none is taken it
 //! goes on polling, so that a slow user is not put out of the group. What librdkafka calls back ([`context`]) and what the user
-//! says meet in [`shared`]. Where partitions are begun is looked up beside ([`lookup`]): a partition joins librdkafka's
+//! says meet in [`shared`]; what is done is committed beside ([`commits`]). Where partitions are begun is looked up beside ([`lookup`]): a partition joins librdkafka's
 //! assignment when that is known, and the group never waits for it.
 
 mod building;
+mod commits;
 mod context;
 mod lookup;
 mod reader;
@@ -13,14 +14,14 @@ mod readings;
 mod shared;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use milepost_model::{Partition, Positions, Timestamp};
 use rdkafka::message::{BorrowedHeaders, Headers as _};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{LogError, Logged, Options};
 pub use shared::Lag;
@@ -168,9 +169,18 @@ pub enum Fetched<T> {
 enum Told<T> {
     Assigned(Positions),
     Revoked(Vec<Partition>),
-    /// The next one is handed over when this one is taken.
-    Batch(Batch<T>, OwnedSemaphorePermit),
+    Batch(Batch<T>, Turn),
     Failed(LogError),
+}
+
+/// Whose turn it is: dropped when the user has taken a batch, for then the reader may hand over the next.
+struct Turn(mpsc::Sender<()>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // The reader may have ended.
+        let _ = self.0.send(());
+    }
 }
 
 /// A member of a consumer group. Leaves it when it is dropped.
@@ -217,8 +227,8 @@ impl<T: Send + 'static> Consumer<T> {
                 Some(Told::Assigned(positions)) => return Ok(Fetched::Assigned(positions)),
                 Some(Told::Revoked(partitions)) => return Ok(Fetched::Revoked(partitions)),
                 Some(Told::Failed(error)) => return Err(error),
-                Some(Told::Batch(mut batch, _taken)) => {
-                    batch.parts.retain(|part| self.shared.owns(&part.partition, part.assignment));
+                Some(Told::Batch(mut batch, _turn)) => {
+                    self.keep_ours(&mut batch);
                     if !batch.is_empty() {
                         return Ok(Fetched::Batch(batch));
                     }
@@ -226,6 +236,11 @@ impl<T: Send + 'static> Consumer<T> {
                 None => return Err(LogError::Ended("its thread is gone".to_owned())),
             }
         }
+    }
+
+    /// Drops from a batch what has been revoked since it was handed out.
+    pub fn keep_ours(&self, batch: &mut Batch<T>) {
+        batch.parts.retain(|part| self.shared.owns(&part.partition, part.assignment));
     }
 
     /// Has the offsets committed, soon and in the background: those of partitions that are ours still. A commit that is refused
@@ -239,7 +254,8 @@ impl<T: Send + 'static> Consumer<T> {
         Status { shared: Arc::clone(&self.shared) }
     }
 
-    /// Commits what is done, leaves the group, and ends.
+    /// Commits what is done, leaves the group, and ends. Takes as long as brokers let it: whoever cannot wait bounds it, and what is
+    /// not committed then is read again.
     pub async fn close(mut self) {
         self.shared.end();
         // That the sender is gone means that it has ended, too.

@@ -12,22 +12,23 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::building::Building;
+use super::commits::Commits;
 use super::context::{Context, Kafka, list_of};
 use super::lookup::{Found, Wanted, look};
 use super::readings::Readings;
 use super::shared::{Change, Shared};
-use super::{Incoming, Record, Start, Subscription, Told};
+use super::{Incoming, Record, Start, Subscription, Told, Turn};
 use crate::{LogError, Options, client};
 
 /// How long one poll takes at most.
 const POLL: Duration = Duration::from_millis(100);
 /// How long a full batch waits to be taken before fetching is paused: what is fetched already is thrown away then.
 const BEFORE_PAUSE: Duration = Duration::from_secs(1);
-/// Before a refused commit is tried again.
-const BEFORE_COMMIT: Duration = Duration::from_millis(500);
+/// How long is waited for what still goes on beside the thread when it ends.
+const BEFORE_LEAVING: Duration = Duration::from_secs(5);
 
 pub(super) type Decode<T> = Box<dyn Fn(&Incoming<'_>) -> T + Send>;
 
@@ -42,15 +43,13 @@ struct Reader<T> {
     start: Start,
     decode: Decode<T>,
     told: UnboundedSender<Told<T>>,
-    /// Has a permit when the user has taken the last batch.
-    taken: Arc<Semaphore>,
+    /// Where the user's turns end: once more often than batches were handed over, when the last one is taken.
+    turns: (mpsc::Sender<()>, mpsc::Receiver<()>),
     lookups: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
     readings: Readings,
     building: Building<T>,
     paused: bool,
-    /// Commits that were refused until now, and when the next one may be sent.
-    refused_commits: u64,
-    commit_after: Instant,
+    commits: Commits,
 }
 
 /// Starts the thread.
@@ -69,6 +68,8 @@ pub(super) fn start<T: Send + 'static>(
     let topics: Vec<_> = topics.iter().map(String::as_str).collect();
     kafka.subscribe(&topics).map_err(LogError::unavailable)?;
     let (told, heard) = unbounded_channel();
+    let turns = mpsc::channel();
+    drop(Turn(turns.0.clone()));
     let reader = Reader {
         kafka: Arc::new(kafka),
         shared,
@@ -76,13 +77,12 @@ pub(super) fn start<T: Send + 'static>(
         start,
         decode,
         told,
-        taken: Arc::new(Semaphore::new(1)),
+        turns,
         lookups: mpsc::channel(),
         readings: Readings::default(),
         building: Building::new(limits),
         paused: false,
-        refused_commits: 0,
-        commit_after: Instant::now(),
+        commits: Commits::new(),
     };
     let (ends, ended) = oneshot::channel();
     let run = move || {
@@ -105,12 +105,12 @@ impl<T: Send + 'static> Reader<T> {
             }
         }
         self.shared.end();
-        self.commit();
-        // A lookup still asks with it; it hears that this has ended.
-        while Arc::strong_count(&self.kafka) > 1 {
+        // A lookup or a commit still uses it, and hears of the end, or from a broker.
+        let begun = Instant::now();
+        while Arc::strong_count(&self.kafka) > 1 && begun.elapsed() < BEFORE_LEAVING {
             self.kafka.poll(POLL);
         }
-        // Leaves the group when it is dropped, here.
+        // Dropped, here, it commits what is done and leaves the group.
     }
 
     /// Once around.
@@ -126,6 +126,9 @@ impl<T: Send + 'static> Reader<T> {
         }
         if self.building.is_due() {
             self.hand_over();
+        } else {
+            // What it was full of may have been revoked.
+            self.pause(false);
         }
         Ok(())
     }
@@ -160,7 +163,7 @@ impl<T: Send + 'static> Reader<T> {
         }
         let found: Vec<_> = self.lookups.1.try_iter().collect();
         self.begin(found)?;
-        self.commit();
+        self.commits.serve(&self.kafka, &self.shared, &self.runtime);
         Ok(())
     }
 
@@ -281,37 +284,14 @@ impl<T: Send + 'static> Reader<T> {
         }
     }
 
-    fn commit(&mut self) {
-        if Instant::now() < self.commit_after {
-            return self.shared.tell();
-        }
-        let refused = self.shared.refused_commits();
-        if refused != self.refused_commits {
-            self.refused_commits = refused;
-            self.commit_after = Instant::now() + BEFORE_COMMIT;
-            return self.shared.tell();
-        }
-        let due = self.shared.to_commit();
-        if !due.is_empty() {
-            self.kafka.context().commit(&self.kafka, &due);
-        }
-    }
-
     /// Hands the batch over, if the last one is taken. If it is full it waits for that, and when that takes long, fetching is
     /// paused: polling goes on all the while.
     fn hand_over(&mut self) {
         let full = self.building.is_full();
-        let permit = match Arc::clone(&self.taken).try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) if full && !self.paused => {
-                let taken = Arc::clone(&self.taken).acquire_owned();
-                self.runtime.block_on(tokio::time::timeout(BEFORE_PAUSE, taken)).ok().and_then(Result::ok)
-            }
-            Err(_) => None,
-        };
-        if let Some(permit) = permit {
-            let batch = self.building.take();
-            self.tell(Told::Batch(batch, permit));
+        let wait = if full && !self.paused { BEFORE_PAUSE } else { Duration::ZERO };
+        if self.turns.1.recv_timeout(wait).is_ok() {
+            let (batch, turn) = (self.building.take(), Turn(self.turns.0.clone()));
+            self.tell(Told::Batch(batch, turn));
         }
         self.pause(full && !self.building.is_empty());
     }

@@ -66,11 +66,13 @@ impl Shared {
         self.news.store(true, Relaxed);
     }
 
-    /// They are read from here on.
+    /// It is read from here on. That is committed, too: whoever was done with what is before may not have come to commit it, and in
+    /// a quiet log it would look like a lag for ever.
     pub(super) fn begin(&self, partition: &Partition, next: i64) {
         if let Some(owned) = self.state.lock().owned.get_mut(partition) {
-            (owned.done, owned.sent) = (Some(next), Some(next));
+            (owned.done, owned.sent) = (Some(next), None);
         }
+        self.news.store(true, Relaxed);
     }
 
     /// The group has taken partitions from us. Gives those that were begun, and what of them is done and not committed.
@@ -118,11 +120,11 @@ impl Shared {
     }
 
     /// What was sent last was not committed.
-    pub(super) fn not_committed(&self, partitions: impl Iterator<Item = Partition>) {
+    pub(super) fn not_committed(&self, partitions: &[Partition]) {
         self.refused_commits.fetch_add(1, Relaxed);
         let mut state = self.state.lock();
         for partition in partitions {
-            if let Some(owned) = state.owned.get_mut(&partition) {
+            if let Some(owned) = state.owned.get_mut(partition) {
                 owned.sent = None;
             }
         }
@@ -218,13 +220,14 @@ mod tests {
         shared.done(&at(0, 9));
         assert!(shared.to_commit().is_empty(), "nothing is done before it is begun");
         shared.begin(&partition(0), 5);
-        assert!(shared.to_commit().is_empty(), "where it is begun is no news to the group");
+        assert_eq!(shared.to_commit(), [(partition(0), 5)], "the group may not know where it is begun");
+        assert!(shared.to_commit().is_empty());
         shared.done(&at(0, 9));
         shared.done(&at(0, 7));
         shared.done(&at(2, 7));
         assert_eq!(shared.to_commit(), [(partition(0), 9)]);
         assert!(shared.to_commit().is_empty());
-        shared.not_committed([partition(0), partition(2)].into_iter());
+        shared.not_committed(&[partition(0), partition(2)]);
         assert_eq!((shared.to_commit(), shared.refused_commits()), (vec![(partition(0), 9)], 1));
         shared.done(&at(0, 10));
         assert_eq!(

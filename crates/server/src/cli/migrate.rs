@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use milepost_model::Positions;
 use milepost_store::clickhouse::{Agreement, ClickHouse};
 
 use super::{Failure, asking};
@@ -84,7 +83,9 @@ impl ReplayArgs {
         let clickhouse = clickhouse(&settings)?;
         let progress = super::block_on(async {
             clickhouse.check_schema().await.map_err(Failure::new)?;
-            clickhouse.rewind(&Positions::new()).await.map_err(Failure::new)
+            let known = clickhouse.progress().await.map_err(Failure::new)?.positions;
+            let from_the_first = known.iter().map(|(partition, _)| (partition.clone(), 0)).collect();
+            clickhouse.rewind(&from_the_first).await.map_err(Failure::new)
         })?;
         let again = progress.epoch;
         asking::print(&format!("the log is read again from its earliest record, for the {again}. time\n"))?;

@@ -58,7 +58,7 @@ pub struct KafkaSettings {
     pub refused_topic: String,
     /// The consumer group of the aggregators.
     pub group: String,
-    /// Partitions of topics that are made.
+    /// Partitions of the log, if it is made. Dead letters have one.
     pub partitions: u32,
     /// Copies of each partition, of topics that are made; topics that are there must have as many.
     pub replication_factor: u16,

@@ -1,9 +1,10 @@
 //! Several submissions made one commit, and its result made one answer for each.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use milepost_ingest::{HandedBack, Kept};
-use milepost_model::{Door, Event, Payload, Refusal, Rejected, Sealed};
+use milepost_model::{Door, Event, Payload, Position, Refusal, Rejected, Sealed};
 use milepost_store::Appended;
 use milepost_wire::proto;
 use prost::Message as _;
@@ -56,7 +57,7 @@ impl Commit {
         } else {
             self.events.append(&mut submission.events);
         }
-        self.rejected.append(&mut submission.rejected);
+        self.rejected.extend(submission.rejected.into_iter().map(with_origin));
     }
 
     /// Events in it, refused ones included.
@@ -111,6 +112,19 @@ pub(super) fn told(appended: &Appended) -> Kept {
     }
 }
 
+/// As the quarantine keeps it, which has no place of its own for where in Kafka it came from.
+fn with_origin((mut rejected, origin): (Rejected, Option<Position>)) -> Rejected {
+    if let Some(Position { partition, offset }) = origin {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            rejected.refusal.message,
+            " (from the Kafka topic {}, partition {}, offset {offset})",
+            partition.topic, partition.number
+        );
+    }
+    rejected
+}
+
 /// As the quarantine keeps it. Its persons are pseudonyms already.
 fn rejected(door: Door, event: &Event, refusal: &Refusal) -> Rejected {
     Rejected {
@@ -147,8 +161,11 @@ mod tests {
             id: None,
             payload: None,
         };
-        let submission =
-            Submission { door: Door::Http, events: vec![sealed; events], rejected: vec![refused; rejected] };
+        let submission = Submission {
+            door: Door::Http,
+            events: vec![sealed; events],
+            rejected: vec![(refused, None); rejected],
+        };
         let (answer, answered) = oneshot::channel();
         let room = Arc::clone(room).try_acquire_owned().unwrap();
         (Pending { submission, accepted: Instant::now(), answer, room }, answered)

@@ -36,26 +36,26 @@ pub struct RefusedRow<'a> {
 /// Rows, encoded once, to be sent as often as it takes.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    pub(super) events: Option<Bytes>,
-    pub(super) refused: Option<Bytes>,
+    pub(super) events: Vec<Bytes>,
+    pub(super) refused: Vec<Bytes>,
 }
 
 impl Batch {
     /// Encodes rows. Costs about a microsecond for each, so that a thread that has nothing else to do should do it.
     pub fn new(events: &[Row<'_>], refused: &[RefusedRow<'_>]) -> Self {
         Self {
-            events: (!events.is_empty()).then(|| encode_events(events)),
-            refused: (!refused.is_empty()).then(|| encode_refused(refused)),
+            events: if events.is_empty() { Vec::new() } else { encode_events(events) },
+            refused: if refused.is_empty() { Vec::new() } else { encode_refused(refused) },
         }
     }
 
     /// How many bytes it has.
     pub fn bytes(&self) -> usize {
-        [&self.events, &self.refused].into_iter().flatten().map(Bytes::len).sum()
+        self.events.iter().chain(&self.refused).map(Bytes::len).sum()
     }
 }
 
-fn encode_events(rows: &[Row<'_>]) -> Bytes {
+fn encode_events(rows: &[Row<'_>]) -> Vec<Bytes> {
     const TIME: &str = "DateTime64(6, 'UTC')";
     let mut columns = [
         Column::new("key", "UInt64"),
@@ -109,7 +109,7 @@ fn encode_events(rows: &[Row<'_>]) -> Bytes {
         capability.text(name(event.content.capability.as_ref()));
         content.text(&sealed.canonical);
     }
-    block(&columns, rows.len())
+    block(columns, rows.len())
 }
 
 /// None is an empty text: no name is.
@@ -117,7 +117,7 @@ fn name(name: Option<&String>) -> &[u8] {
     name.map(String::as_bytes).unwrap_or_default()
 }
 
-fn encode_refused(rows: &[RefusedRow<'_>]) -> Bytes {
+fn encode_refused(rows: &[RefusedRow<'_>]) -> Vec<Bytes> {
     let mut columns = [
         Column::new("topic", "String"),
         Column::new("partition", "Int32"),
@@ -166,5 +166,5 @@ fn encode_refused(rows: &[RefusedRow<'_>]) -> Bytes {
         payload_format.text(kept.payload.map(refused::format).unwrap_or_default().as_bytes());
         payload.text(kept.payload.map(refused::bytes).unwrap_or_default());
     }
-    block(&columns, rows.len())
+    block(columns, rows.len())
 }

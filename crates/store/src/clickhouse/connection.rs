@@ -48,7 +48,7 @@ impl Connection {
     }
 
     fn client(&self) -> (usize, &Client) {
-        let asked = self.asked.load(Ordering::Relaxed) % self.servers.len();
+        let asked = self.asked.load(Ordering::Relaxed);
         (asked, &self.servers[asked])
     }
 
@@ -65,7 +65,7 @@ impl Connection {
         };
         if matches!(error, clickhouse::error::Error::Network(_) | clickhouse::error::Error::TimedOut) {
             // Unless somebody did so already.
-            let next = server.wrapping_add(1);
+            let next = (server + 1) % self.servers.len();
             let _ = self.asked.compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
         }
         Err(Error::of(&error, self.timeouts))
@@ -79,12 +79,14 @@ impl Connection {
     }
 
     /// Inserts rows that are in ClickHouse's format `Native`.
-    pub(super) async fn insert(&self, into: &str, rows: Bytes) -> Result<(), Error> {
+    pub(super) async fn insert(&self, into: &str, rows: &[Bytes]) -> Result<(), Error> {
         let (server, client) = self.client();
         let statement = format!("INSERT INTO {into} FORMAT Native");
         let mut insert = client.insert_formatted_with(statement);
         let sent = timeout(self.timeouts.statement, async {
-            insert.send(rows).await?;
+            for piece in rows {
+                insert.send(piece.clone()).await?;
+            }
             insert.end().await
         });
         let sent = sent.await;

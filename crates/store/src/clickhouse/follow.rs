@@ -7,7 +7,7 @@
 use std::fmt;
 
 use clickhouse::Row;
-use milepost_model::{EventId, EventKey, Partition, Positions, Version};
+use milepost_model::{EventKey, Partition, Positions, Version};
 use serde::Deserialize;
 
 use super::connection::quoted;
@@ -128,9 +128,9 @@ impl Follower {
         ))?;
         let mut last = None;
         while let Some(row) = rows.next().await? {
-            let id = EventId { source: row.source.to_owned(), id: row.id.to_owned() };
             let version = Version::of(row.revision, row.content.as_bytes());
-            arrivals.compared.came(version, event(id, row.revision, row.content)?);
+            let event = event("arrivals", row.key, (row.source, row.id), row.revision, row.content)?;
+            arrivals.compared.came(version, event);
             arrivals.keys.push(EventKey(row.key));
             let partition = Partition { topic: row.topic.into(), number: row.partition };
             last = Some((partition, row.offset + 1));

@@ -73,8 +73,8 @@ impl ClickHouse {
     /// again. [`Error::Rejected`] means that a row of it is at fault: a batch of half of them tells which.
     pub async fn insert(&self, batch: &Batch) -> Result<(), Error> {
         for (table, rows) in [("quarantine", &batch.refused), ("events", &batch.events)] {
-            if let Some(rows) = rows {
-                self.connection.insert(&self.table(table), rows.clone()).await?;
+            if !rows.is_empty() {
+                self.connection.insert(&self.table(table), rows).await?;
             }
         }
         Ok(())

@@ -34,21 +34,22 @@ impl Column {
     }
 }
 
-/// A block of so many rows.
-pub(super) fn block(columns: &[Column], rows: usize) -> Bytes {
-    let size = |column: &Column| column.nulls.len() + column.values.len() + 64;
-    let mut block = Vec::with_capacity(columns.iter().map(size).sum());
-    number(&mut block, columns.len());
-    number(&mut block, rows);
+/// A block of so many rows, in pieces that are sent one after the other.
+pub(super) fn block(columns: impl IntoIterator<Item = Column>, rows: usize) -> Vec<Bytes> {
+    let (mut head, mut pieces) = (Vec::new(), Vec::new());
     for Column { name, kind, nulls, values } in columns {
         for text in [name, kind] {
-            number(&mut block, text.len());
-            block.extend_from_slice(text.as_bytes());
+            number(&mut head, text.len());
+            head.extend_from_slice(text.as_bytes());
         }
-        block.extend_from_slice(nulls);
-        block.extend_from_slice(values);
+        head.extend_from_slice(&nulls);
+        pieces.extend([std::mem::take(&mut head), values].map(Bytes::from));
     }
-    block.into()
+    let mut block = Vec::new();
+    number(&mut block, pieces.len() / 2);
+    number(&mut block, rows);
+    pieces.insert(0, block.into());
+    pieces
 }
 
 /// Seven bits a byte, the lowest first.

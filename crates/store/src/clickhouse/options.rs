@@ -73,13 +73,15 @@ impl Default for Timeouts {
 }
 
 /// Settings that go with every statement. What is exact is so because of them, so nobody else may set them.
-pub(super) const OURS: [(&str, &str); 15] = [
+pub(super) const OURS: [(&str, &str); 16] = [
     // An insert that returned is there, on every shard, in every table.
     ("async_insert", "0"),
     ("distributed_foreground_insert", "1"),
     ("materialized_views_ignore_errors", "0"),
     // What is sent again is inserted again: a part may have been lost since, or a view may have failed. Identity is in the key.
     ("insert_deduplicate", "0"),
+    // Merging takes out what is there twice; doing so in each insert as well doubles what that costs.
+    ("optimize_on_insert", "0"),
     // Whoever gets an answer gets all of it.
     ("skip_unavailable_shards", "0"),
     ("read_overflow_mode", "throw"),

@@ -242,7 +242,7 @@ impl Schema {
 /// The statements of a script, without comments.
 fn statements(script: &str) -> impl Iterator<Item = &str> {
     script
-        .split(';')
+        .split(";\n")
         .map(|statement| {
             let mut rest = statement.trim();
             while let Some((_, below)) = rest.strip_prefix("--").and_then(|comment| comment.split_once('\n'))

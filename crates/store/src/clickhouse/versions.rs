@@ -55,24 +55,32 @@ impl Stored<'_> {
 
     /// The event, if it is what was written. ClickHouse has checksums of what is on its disks; this is for all else that can happen to a row.
     pub(super) fn event(&self) -> Result<Event, Error> {
-        let id = EventId { source: self.source.to_owned(), id: self.id.to_owned() };
-        if Version::of(self.revision, self.content.as_bytes()) != self.version() || id.key().0 != self.key {
-            return Err(damaged(self.key, "it is not what was written"));
+        if Version::of(self.revision, self.content.as_bytes()) != self.version() {
+            return Err(damaged("events", self.key));
         }
-        event(id, self.revision, self.content)
+        event("events", self.key, (self.source, self.id), self.revision, self.content)
     }
 }
 
-pub(super) fn event(id: EventId, revision: u64, content: &str) -> Result<Event, Error> {
-    let content: Content =
-        serde_json::from_str(content).map_err(|error| damaged(id.key().0, &error.to_string()))?;
-    Ok(Event { id, revision, content })
+/// The event of a row, if its identity is that of its key.
+pub(super) fn event(
+    table: &str,
+    key: u64,
+    (source, id): (&str, &str),
+    revision: u64,
+    content: &str,
+) -> Result<Event, Error> {
+    let id = EventId { source: source.to_owned(), id: id.to_owned() };
+    match serde_json::from_str::<Content>(content) {
+        Ok(content) if id.key().0 == key => Ok(Event { id, revision, content }),
+        _ => Err(damaged(table, key)),
+    }
 }
 
-fn damaged(key: u64, why: &str) -> Error {
+fn damaged(table: &str, key: u64) -> Error {
     Error::Corrupt(format!(
-        "an event with the key {key} in the table events cannot be used: {why}; delete it there and let the log be read again with \
-         `milepost rewind`, or restore a backup of ClickHouse"
+        "in the table {table} an event with the key {key} is not what was written: restore a backup of ClickHouse, or delete what has this key from \
+         events and arrivals and have the log read again"
     ))
 }
 

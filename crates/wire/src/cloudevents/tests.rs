@@ -31,7 +31,7 @@ fn binary(changes: &[(&'static str, &'static [u8])]) -> Result<Event, Refusal> {
         ("content-type", b"application/json"),
     ];
     headers.extend_from_slice(changes);
-    decode_binary(headers, cdevent().to_string().as_bytes())
+    decode_binary(Binding::Http, headers, cdevent().to_string().as_bytes())
 }
 
 fn fault(result: Result<Event, Refusal>) -> (Reason, String) {
@@ -47,6 +47,26 @@ fn every_form_is_the_same_event() {
         assert_eq!(structured(&around(data)).unwrap(), bare);
     }
     assert_eq!(binary(&[]).unwrap(), bare);
+}
+
+#[test]
+fn in_kafka_attributes_have_another_prefix_and_are_no_urls() {
+    let bare = cdevents::decode(cdevent().to_string().as_bytes()).unwrap();
+    let type_ = cdevent()["context"]["type"].as_str().unwrap().to_owned();
+    let read = |id: &[u8]| {
+        let headers = [
+            ("ce_specversion", b"1.0".as_slice()),
+            ("ce_id", id),
+            ("ce_source", bare.id.source.as_bytes()),
+            ("ce_type", type_.as_bytes()),
+            ("ce-id", b"another"),
+        ];
+        decode_binary(Binding::Kafka, headers, cdevent().to_string().as_bytes())
+    };
+    assert_eq!(read(bare.id.id.as_bytes()).unwrap(), bare);
+    assert_eq!(fault(read(b"%31")), (Reason::Invalid, "ce_id".to_owned()));
+    assert_eq!(fault(read(b"\xff")), (Reason::Invalid, "ce_id".to_owned()));
+    assert_eq!(fault(read(b"")), (Reason::Missing, "ce_id".to_owned()));
 }
 
 #[test]

@@ -22,7 +22,14 @@ const INTERNAL: &[(&str, &[&str])] = &[
     ),
     (
         "milepost-benches",
-        &["milepost-model", "milepost-wire", "milepost-ingest", "milepost-store", "milepost"],
+        &[
+            "milepost-model",
+            "milepost-wire",
+            "milepost-ingest",
+            "milepost-store",
+            "milepost-services",
+            "milepost",
+        ],
     ),
     ("milepost-services", &[]),
     ("xtask", &["milepost-services"]),

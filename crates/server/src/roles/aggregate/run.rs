@@ -6,23 +6,29 @@
 //!    finds all rows before it, and whoever starts at the progress misses nothing.
 //! 2. **A zombie is harmless**: rows are functions of their records, and of two progresses the larger one counts. Partitions that
 //!    were taken away while their records were under way need no care.
-//! 3. **Nothing is given up**: what ClickHouse cannot take now is sent again, the same bytes, until it can. Meanwhile the
+//! 3. **One consumer takes part in one reading of the log**: whoever began some partitions before a replay would say of them that
+//!    they were read in it, and they were not.
+//! 4. **Nothing is given up**: what ClickHouse cannot take now is sent again, the same bytes, until it can. Meanwhile the
 //!    consumer fetches no more, but stays in its group.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use milepost_log::{BatchLimits, Consumer, Fetched, LogError, Logged, Options, Producer, Status, prepare};
+use milepost_model::{Partition, Positions};
 use milepost_store::clickhouse::{self, ClickHouse};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::super::{patience, told_of_topics};
 use super::keep::Keep;
 use crate::config::AggregateSettings;
 use crate::health::Health;
+
+/// While nothing comes, it is looked this often whether the log is to be read again.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What the loop needs.
 pub(super) struct Run {
@@ -33,6 +39,9 @@ pub(super) struct Run {
     pub(super) status: Arc<Mutex<Option<Status>>>,
     pub(super) stopped: watch::Receiver<bool>,
 }
+
+/// Where partitions are begun, once it is known.
+type Places = BoxFuture<'static, Result<Positions, String>>;
 
 /// Why the consumer has to begin anew.
 enum Ended {
@@ -111,20 +120,9 @@ impl Run {
             bytes: batch_bytes,
             linger: Duration::from_millis(linger_ms),
         };
-        // Of the progress that the partitions were begun at.
-        let epoch = Arc::new(AtomicU64::new(0));
-        let (clickhouse, begun) = (self.clickhouse.clone(), Arc::clone(&epoch));
-        let start = move |_| {
-            let (clickhouse, begun) = (clickhouse.clone(), Arc::clone(&begun));
-            async move {
-                let progress = clickhouse.progress().await.map_err(|error| error.to_string())?;
-                begun.fetch_max(progress.epoch, SeqCst);
-                Ok(progress.positions)
-            }
-            .boxed()
-        };
-        let mut consumer =
-            Consumer::<Logged>::start(&self.log, limits, start).map_err(|error| error.to_string())?;
+        let reading = Arc::<Reading>::default();
+        let mut consumer = Consumer::<Logged>::start(&self.log, limits, self.places(&reading))
+            .map_err(|error| error.to_string())?;
         *self.status.lock() = Some(consumer.status());
         let mut keep = Keep {
             clickhouse: self.clickhouse.clone(),
@@ -136,6 +134,7 @@ impl Run {
         let ended = loop {
             let fetched = tokio::select! {
                 fetched = consumer.next() => fetched.map_err(|error| error.to_string())?,
+                () = self.rewound(&reading) => break Ended::Rewound,
                 _ = stopped.wait_for(|stopped| *stopped) => break Ended::Stopped,
             };
             let batch = match fetched {
@@ -150,7 +149,7 @@ impl Run {
                 }
             };
             let positions = batch.positions();
-            let epoch = epoch.load(SeqCst);
+            let epoch = reading.epoch();
             let kept = tokio::select! {
                 kept = keep.all_of(batch, epoch) => kept?,
                 // What is under way may arrive or not: it is read again.
@@ -164,6 +163,59 @@ impl Run {
         *self.status.lock() = None;
         consumer.close().await;
         Ok(ended)
+    }
+
+    /// Where partitions are begun: where ClickHouse says.
+    fn places(&self, reading: &Arc<Reading>) -> impl Fn(Vec<Partition>) -> Places + Send + Sync + use<> {
+        let (clickhouse, reading) = (self.clickhouse.clone(), Arc::clone(reading));
+        move |_| {
+            let (clickhouse, reading) = (clickhouse.clone(), Arc::clone(&reading));
+            async move {
+                let progress = clickhouse.progress().await.map_err(|error| error.to_string())?;
+                let is_ours = reading.is_of(progress.epoch);
+                is_ours.then_some(progress.positions).ok_or_else(|| "the log is to be read again".to_owned())
+            }
+            .boxed()
+        }
+    }
+
+    /// Until the log is to be read again, which shows when a partition is begun, or after a while in which nothing comes.
+    async fn rewound(&self, reading: &Reading) {
+        let looked = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                // If it cannot be asked now, later.
+                if self.clickhouse.progress().await.is_ok_and(|progress| !reading.is_of(progress.epoch)) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = looked => {}
+            () = reading.over.notified() => {}
+        }
+    }
+}
+
+/// The reading of the log that a consumer takes part in: that of the first progress it hears of.
+#[derive(Default)]
+struct Reading {
+    epoch: OnceLock<u64>,
+    over: Notify,
+}
+
+impl Reading {
+    fn epoch(&self) -> u64 {
+        self.epoch.get().copied().unwrap_or_default()
+    }
+
+    /// Whether a progress is of this reading. If it is not, this one is over.
+    fn is_of(&self, epoch: u64) -> bool {
+        let is_ours = *self.epoch.get_or_init(|| epoch) == epoch;
+        if !is_ours {
+            self.over.notify_one();
+        }
+        is_ours
     }
 }
 

@@ -1,5 +1,6 @@
 -- Every version of every event. Only what came later of two records with the same version may go when parts are merged, so that whoever
--- asks what was there before an offset gets the same answer before and after. Small granules: versions are looked up by key.
+-- asks what was there before an offset gets the same answer before and after. Granules are small, as versions are looked up by key, but every
+-- merge pays for them.
 CREATE TABLE IF NOT EXISTS {database}.events{local} (
     key UInt64,
     source String,
@@ -8,10 +9,10 @@ CREATE TABLE IF NOT EXISTS {database}.events{local} (
     digest FixedString(32),
     topic LowCardinality(String),
     partition Int32,
-    offset Int64 CODEC(Delta, ZSTD),
-    earliest UInt64 MATERIALIZED bitNot(toUInt64(offset)) CODEC(Delta, ZSTD),
-    received_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD),
-    occurred_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD),
+    offset Int64,
+    earliest UInt64 MATERIALIZED bitNot(toUInt64(offset)),
+    received_at DateTime64(6, 'UTC'),
+    occurred_at DateTime64(6, 'UTC'),
     type LowCardinality(String),
     team LowCardinality(String),
     service LowCardinality(String),
@@ -20,7 +21,7 @@ CREATE TABLE IF NOT EXISTS {database}.events{local} (
 )
 ENGINE = ReplacingMergeTree(earliest)
 ORDER BY (key, source, id, revision, digest, topic, partition)
-SETTINGS index_granularity = 256, min_compress_block_size = 8192, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, fsync_after_insert = 1, fsync_part_directory = 1;
 
 DISTRIBUTE events BY key;
 
@@ -28,7 +29,7 @@ DISTRIBUTE events BY key;
 CREATE TABLE IF NOT EXISTS {database}.arrivals{local} (
     topic LowCardinality(String),
     partition Int32,
-    offset Int64 CODEC(Delta, ZSTD),
+    offset Int64,
     key UInt64,
     source String CODEC(ZSTD),
     id String CODEC(ZSTD),

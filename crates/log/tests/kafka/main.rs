@@ -1,0 +1,8 @@
+//! The log on a real broker and on librdkafka's mock cluster, which shows faults that no real one shows on demand.
+
+mod brokers;
+mod faults;
+mod groups;
+mod offsets;
+mod support;
+mod topics;
