@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use milepost_log::Report;
-use tokio::sync::oneshot;
+use milepost_log::{Report, Status};
+use milepost_model::Partition;
+use tokio::sync::mpsc;
 use tonic::service::Routes;
 
 use crate::config::Settings;
-use crate::exporter::Scraped;
+use crate::exporter::exposition::{Family, Number};
+use crate::exporter::{Scraped, own};
 use crate::health::Health;
 use crate::serve::StartError;
 
 pub mod aggregate;
 pub mod ingest;
 pub mod query;
+mod topics;
 pub mod whole;
 
 pub use aggregate::Aggregate;
@@ -63,12 +66,25 @@ pub trait Part: Sized + Send + 'static {
 }
 
 /// What it was told by a task of its own that has failed.
-async fn told(failed: &mut oneshot::Receiver<String>) -> String {
-    match failed.await {
-        Ok(why) => why,
-        // The task has ended well, and will not fail any more.
-        Err(_) => std::future::pending().await,
+async fn told(failed: &mut mpsc::Receiver<String>) -> String {
+    match failed.recv().await {
+        Some(why) => why,
+        // They have all ended well, and will not fail any more.
+        None => std::future::pending().await,
     }
+}
+
+/// How far a consumer has come, in families that begin with this name.
+fn lag(status: &Status, (name, lag, lost): (&str, &str, &str)) -> [Family; 2] {
+    let records = status.lag().into_iter().fold(
+        Family::gauge(format!("{name}_lag_records"), lag),
+        |family, lag| {
+            let Partition { topic, number } = lag.partition;
+            let labels = vec![("topic", topic.to_string()), ("partition", number.to_string())];
+            family.with(labels, Number::Count(lag.records.max(0).unsigned_abs()))
+        },
+    );
+    [records, own::counter(&format!("{name}_lost_records"), lost, status.lost())]
 }
 
 /// Says what was done to the topics.

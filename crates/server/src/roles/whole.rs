@@ -6,9 +6,11 @@ use axum::Router;
 use milepost_ingest::Intake;
 use milepost_ingest::grpc::IngestService;
 use milepost_wire::pb::{ingest_service_server, metrics_service_server};
+use tokio::sync::mpsc;
 use tonic::service::Routes;
 
 use super::Part;
+use super::topics::{self, Topics};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::exporter::exposition::Family;
@@ -27,6 +29,8 @@ pub struct Whole {
     /// Its own numbers.
     pub health: Arc<Health>,
     writing: Writing,
+    topics: Option<Topics>,
+    failed: mpsc::Receiver<String>,
     series: usize,
 }
 
@@ -36,13 +40,19 @@ impl Part for Whole {
     const PATHS: &'static str = "/v1/events, /v1/metrics, /v1/quarantine/retry, ";
 
     async fn open(settings: Settings) -> Result<Self, StartError> {
-        let opened = tokio::task::spawn_blocking(move || {
-            let (writing, engine) = Writing::open_with_model(&settings)?;
-            writing.retain(&settings)?;
-            let (intake, health) = (Arc::clone(&writing.intake), Arc::clone(&writing.health));
-            Ok::<_, OpenError>(Self { engine, intake, health, writing, series: settings.limits.series })
-        });
-        Ok(opened.await.map_err(|_| StartError::Interrupted)??)
+        let opened = {
+            let settings = settings.clone();
+            tokio::task::spawn_blocking(move || {
+                let (writing, engine) = Writing::open_with_model(&settings)?;
+                writing.retain(&settings)?;
+                Ok::<_, OpenError>((writing, engine))
+            })
+        };
+        let (writing, engine) = opened.await.map_err(|_| StartError::Interrupted)??;
+        let (intake, health) = (Arc::clone(&writing.intake), Arc::clone(&writing.health));
+        let (fail, failed) = mpsc::channel(1);
+        let topics = Topics::open(&settings, &intake, fail)?;
+        Ok(Self { engine, intake, health, writing, topics, failed, series: settings.limits.series })
     }
 
     fn health(&self) -> Arc<Health> {
@@ -51,10 +61,15 @@ impl Part for Whole {
 
     fn scraped(&self) -> Scraped {
         let (engine, health) = (Arc::clone(&self.engine), Arc::clone(&self.health));
+        let topics = self.topics.as_ref().map(|topics| topics.status.clone());
         Scraped {
             engine: Some(Arc::clone(&engine)),
             started_at: health.started_at,
-            own: Arc::new(move || families(&engine, &health)),
+            own: Arc::new(move || {
+                let mut families = families(&engine, &health);
+                families.extend(topics::families(topics.as_ref()));
+                families
+            }),
             series: self.series,
         }
     }
@@ -75,7 +90,14 @@ impl Part for Whole {
         self.engine.closing.send_replace(true);
     }
 
+    async fn failed(&mut self) -> String {
+        super::told(&mut self.failed).await
+    }
+
     async fn close(self) {
+        if let Some(topics) = self.topics {
+            topics.close().await;
+        }
         let writing = self.writing;
         if tokio::task::spawn_blocking(move || writing.close()).await.is_err() {
             tracing::error!("the keeper could not be closed");

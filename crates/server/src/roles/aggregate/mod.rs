@@ -10,13 +10,13 @@ use axum::Router;
 use milepost_log::Status;
 use milepost_store::clickhouse::ClickHouse;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::Part;
 use crate::config::Settings;
 use crate::engine::system_clock;
-use crate::exporter::exposition::{Family, Number};
+use crate::exporter::exposition::Family;
 use crate::exporter::{Scraped, own};
 use crate::health::Health;
 use crate::serve::StartError;
@@ -28,7 +28,7 @@ pub struct Aggregate {
     status: Arc<Mutex<Option<Status>>>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    failed: oneshot::Receiver<String>,
+    failed: mpsc::Receiver<String>,
     deadline: Duration,
     digest: String,
     series: usize,
@@ -42,7 +42,7 @@ impl Part for Aggregate {
         let health = Health::new(system_clock());
         let status = Arc::default();
         let (stop, stopped) = watch::channel(false);
-        let (fail, failed) = oneshot::channel();
+        let (fail, failed) = mpsc::channel(1);
         health.set_starting(Some("ClickHouse has not been reached yet".into()));
         let run = run::Run {
             clickhouse: ClickHouse::new(&settings.clickhouse.options())?,
@@ -55,7 +55,7 @@ impl Part for Aggregate {
         let task = tokio::spawn(async move {
             if let Err(why) = run.until_stopped().await {
                 // An error means that nobody waits for it any more.
-                let _ = fail.send(why);
+                let _ = fail.try_send(why);
             }
         });
         let deadline = Duration::from_secs(settings.limits.shutdown.seconds());
@@ -105,17 +105,7 @@ fn families(health: &Health, status: Option<&Status>, digest: &str) -> Vec<Famil
 }
 
 fn log(status: &Status) -> Vec<Family> {
-    let help =
-        "Records of the log that are not in ClickHouse yet, of each partition that this process reads.";
-    let lag =
-        status.lag().into_iter().fold(Family::gauge("milepost_log_lag_records", help), |family, lag| {
-            let labels = vec![
-                ("topic", lag.partition.topic.to_string()),
-                ("partition", lag.partition.number.to_string()),
-            ];
-            family.with(labels, Number::Count(lag.records.max(0).unsigned_abs()))
-        });
-    let help =
-        "Records that Kafka had deleted before they were read. More than 0 is a loss: see docs/scaling.md.";
-    vec![lag, own::counter("milepost_log_lost_records", help, status.lost())]
+    let help = "Records of the log that are not in ClickHouse yet, of each partition that this process reads.";
+    let lost = "Records that Kafka had deleted before they were read. More than 0 is a loss: see docs/scaling.md.";
+    super::lag(status, ("milepost_log", help, lost)).into()
 }

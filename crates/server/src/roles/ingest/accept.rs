@@ -46,7 +46,6 @@ impl ToLog {
         };
         self.health.queue_events.fetch_add(size as u64, Relaxed);
         let started = Instant::now();
-        let rejected = rejected.into_iter().map(|rejected| (rejected, None)).collect();
         let appended = self.append_what_fits(door, events, rejected).await;
         self.health.queue_events.fetch_sub(size as u64, Relaxed);
         match &appended {

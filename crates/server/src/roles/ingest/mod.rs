@@ -7,12 +7,13 @@ use std::sync::Arc;
 use axum::Router;
 use milepost_ingest::Intake;
 use milepost_ingest::grpc::IngestService;
-use milepost_log::{LogError, Options, Producer, prepare};
+use milepost_log::{LogError, Options, Producer, Status, prepare};
 use milepost_wire::pb::ingest_service_server;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
+use super::topics::{self, Topics};
 use super::{Part, patience};
 use crate::config::Settings;
 use crate::engine::system_clock;
@@ -28,9 +29,10 @@ pub struct Ingest {
     pub health: Arc<Health>,
     intake: Arc<Intake>,
     producer: Arc<Producer>,
+    topics: Option<Topics>,
     closing: watch::Sender<bool>,
     preparing: JoinHandle<()>,
-    failed: oneshot::Receiver<String>,
+    failed: mpsc::Receiver<String>,
     digest: String,
     settings: Settings,
 }
@@ -51,12 +53,13 @@ impl Part for Ingest {
             Arc::new(ToLog::new(Arc::clone(&producer), Arc::clone(&health), settings.limits.keeper())),
             Arc::clone(&health.events),
         );
-        let (fail, failed) = oneshot::channel();
+        let (fail, failed) = mpsc::channel(1);
         health.set_starting(Some("Kafka has not been reached yet".into()));
+        let topics = Topics::open(&settings, &intake, fail.clone())?;
         let preparing = tokio::spawn(check_topics(options, Arc::clone(&health), fail));
         let digest = settings.metrics().digest();
         let closing = watch::Sender::new(false);
-        Ok(Self { health, intake, producer, closing, preparing, failed, digest, settings })
+        Ok(Self { health, intake, producer, topics, closing, preparing, failed, digest, settings })
     }
 
     fn health(&self) -> Arc<Health> {
@@ -65,10 +68,11 @@ impl Part for Ingest {
 
     fn scraped(&self) -> Scraped {
         let (health, digest) = (Arc::clone(&self.health), self.digest.clone());
+        let topics = self.topics.as_ref().map(|topics| topics.status.clone());
         Scraped {
             engine: None,
             started_at: health.started_at,
-            own: Arc::new(move || families(&health, &digest)),
+            own: Arc::new(move || families(&health, topics.as_ref(), &digest)),
             series: self.settings.limits.series,
         }
     }
@@ -91,6 +95,9 @@ impl Part for Ingest {
 
     async fn close(self) {
         self.preparing.abort();
+        if let Some(topics) = self.topics {
+            topics.close().await;
+        }
         let within = std::time::Duration::from_secs(self.settings.limits.shutdown.seconds());
         // Whoever waited for an ack has been sent away by now, or has it; what is left may be sent again by its sender.
         if let Err(error) = self.producer.flush(within).await {
@@ -100,7 +107,7 @@ impl Part for Ingest {
 }
 
 /// Until the topics are there and are what they have to be.
-async fn check_topics(options: Options, health: Arc<Health>, fail: oneshot::Sender<String>) {
+async fn check_topics(options: Options, health: Arc<Health>, fail: mpsc::Sender<String>) {
     let mut wait = patience();
     loop {
         match prepare(&options).await {
@@ -115,17 +122,18 @@ async fn check_topics(options: Options, health: Arc<Health>, fail: oneshot::Send
             }
             Err(error) => {
                 // An error means that nobody waits for it any more.
-                let _ = fail.send(error.to_string());
+                let _ = fail.try_send(error.to_string());
                 return;
             }
         }
     }
 }
 
-fn families(health: &Health, digest: &str) -> Vec<Family> {
+fn families(health: &Health, topics: Option<&Status>, digest: &str) -> Vec<Family> {
     let mut families = own::doors(health);
     families.push(own::denied(health));
     families.extend(own::keeping(health));
+    families.extend(topics::families(topics));
     families.extend(own::identity(digest));
     families
 }

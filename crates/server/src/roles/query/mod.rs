@@ -9,7 +9,7 @@ use milepost_store::clickhouse::ClickHouse;
 use milepost_wire::pb::metrics_service_server;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
@@ -30,7 +30,7 @@ pub struct Query {
     health: Arc<Health>,
     followed: Arc<Mutex<Followed>>,
     following: JoinHandle<()>,
-    failed: oneshot::Receiver<String>,
+    failed: mpsc::Receiver<String>,
     series: usize,
 }
 
@@ -51,10 +51,10 @@ impl Part for Query {
             followed: Arc::clone(&followed),
             every: std::time::Duration::from_millis(settings.query.poll_ms),
         };
-        let (fail, failed) = oneshot::channel();
+        let (fail, failed) = mpsc::channel(1);
         let following = tokio::spawn(async move {
             // An error means that nobody waits for it any more.
-            let _ = fail.send(follow.for_ever().await.to_string());
+            let _ = fail.try_send(follow.for_ever().await.to_string());
         });
         Ok(Self { engine, health, followed, following, failed, series: settings.limits.series })
     }
