@@ -48,6 +48,9 @@ pub struct Config {
     pub min_group: u32,
     /// After how long an unfinished interaction counts as abandoned, unless its capability says otherwise.
     pub timeout: Span,
+    /// How long after a deploy an incident of its service may begin and still be put down to it, where nothing else says what
+    /// is to blame.
+    pub incident_gap: Span,
     /// Defaults of the parameters of the metrics.
     pub windows: Windows,
 }
@@ -66,6 +69,8 @@ pub struct Windows {
     pub time_to_first_deploy: Span,
     /// Trailing window of `onboarding_time`.
     pub onboarding_time: Span,
+    /// Trailing window of the delivery metrics.
+    pub delivery: Span,
     /// Horizon of `keep_rate`.
     pub horizon: Span,
     /// Grace of `keep_rate` and `retention_curve`.
@@ -80,6 +85,7 @@ impl Default for Windows {
             nps: Span::days(90),
             time_to_first_deploy: Span::days(180),
             onboarding_time: Span::days(180),
+            delivery: Span::days(28),
             horizon: Span::days(90),
             grace: Span::days(28),
         }
@@ -93,6 +99,7 @@ impl Default for Config {
             production: vec!["production".into(), "prod".into()],
             min_group: 5,
             timeout: Span::hours(24),
+            incident_gap: Span::hours(24),
             windows: Windows::default(),
         }
     }
@@ -148,6 +155,7 @@ impl Config {
             ("windows.nps", w.nps),
             ("windows.time_to_first_deploy", w.time_to_first_deploy),
             ("windows.onboarding_time", w.onboarding_time),
+            ("windows.delivery", w.delivery),
             ("windows.horizon", w.horizon),
             ("windows.grace", w.grace),
         ]

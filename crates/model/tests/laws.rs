@@ -94,8 +94,8 @@ proptest! {
                         }
                         Value::Durations(_) if answer.notes.is_empty() => {
                             let counts = |names: &[&str]| names.iter().filter_map(|n| answer.counts.get(n)).sum::<u64>();
-                            prop_assert_eq!(counts(&["deployed", "shipped"]), of(Part::Observed));
-                            prop_assert_eq!(counts(&["waiting", "retired", "off_path"]), of(Part::Censored));
+                            prop_assert_eq!(counts(&["deployed", "shipped", "delivered", "recovered", "resolved"]), of(Part::Observed));
+                            prop_assert_eq!(counts(&["waiting", "retired", "off_path", "unrecovered", "open"]), of(Part::Censored));
                         }
                         Value::Score(Some(_)) => prop_assert!(of(Part::Observed) > 0),
                         _ => {}

@@ -105,7 +105,7 @@ pub fn explain(
 
 fn read(config: &Config, metric: &dyn Metric, selector: &Selector) -> Result<Question, QuestionError> {
     let spec = metric.spec();
-    let question = selector.read(config, spec.parameters, spec.window)?;
+    let question = selector.read(config, spec.parameters, spec.rules, spec.window)?;
     if let Some(by) = question.by.filter(|by| !spec.dimensions.contains(by)) {
         let known: Vec<_> = spec.dimensions.iter().map(|d| d.as_str()).collect();
         let message =
@@ -176,7 +176,10 @@ impl Asked<'_> {
                 if spec.kind == Kind::Score && !nps::invitations_known(&tally) {
                     counts.remove("invited");
                 }
-                let value = tally.value(spec.kind, self.question.estimator);
+                let value = match spec.kind {
+                    Kind::Number => Value::Number(self.metric.number(&view, group, &tally)),
+                    kind => tally.value(kind, self.question.estimator),
+                };
                 Answer { metric: spec.name, labels, as_of, value, counts, notes }
             })
             .collect()

@@ -16,7 +16,7 @@ pub const QUANTILES: [(&str, f64); 2] = [("0.5", 0.5), ("0.9", 0.9)];
 
 /// What is added up of the units of one group.
 #[derive(Default)]
-pub(super) struct Tally {
+pub struct Tally {
     classes: Vec<(&'static Class, u64)>,
     spans: Vec<survival::Span>,
     persons: FxHashSet<Person>,
@@ -67,6 +67,7 @@ impl Tally {
                 let counts = self.counts(&nps::SPEC);
                 Value::Score(nps::score(counts["promoters"], counts["passives"], counts["detractors"]))
             }
+            Kind::Number => Value::Number(None),
         }
     }
 
@@ -81,6 +82,16 @@ impl Tally {
         counts
     }
 
+    /// Whether no unit of the group was seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// What was measured of units whose measure is known.
+    pub(super) fn measures(&self) -> impl Iterator<Item = u64> {
+        self.spans.iter().filter(|(_, ended)| *ended).map(|(measure, _)| *measure)
+    }
+
     /// Whether a unit of this class was seen.
     pub(super) fn has(&self, class: &'static Class) -> bool {
         self.classes.iter().any(|(seen, _)| std::ptr::eq(*seen, class))
@@ -92,6 +103,7 @@ impl Tally {
             Kind::Ratio => Value::Ratio(None),
             Kind::Durations => Value::Durations(QUANTILES.iter().map(|(name, _)| (*name, None)).collect()),
             Kind::Score => Value::Score(None),
+            Kind::Number => Value::Number(None),
         }
     }
 }

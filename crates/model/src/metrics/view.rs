@@ -1,16 +1,23 @@
 //! What a metric sees: the facts as of one moment, narrowed to what was asked.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
+use super::blame::Blame;
 use super::{DefaultBy, Metric};
 use crate::answer::{Labels, Part};
 use crate::config::Config;
 use crate::event::EventKey;
 use crate::model::Model;
+use crate::model::changes::Brought;
+use crate::model::incidents::Incident;
 use crate::model::interactions::Interaction;
 use crate::model::lifecycle::Lives;
-use crate::model::names::{Capability, Environment, Names, Person, Service, Subject, Symbol, Team};
+use crate::model::names::{
+    Capability, Environment, Names, Person, Service, Source, Subject, Symbol, Team, Word,
+};
 use crate::model::place::Place;
+use crate::model::work::Deployment;
 use crate::question::{Dimension, Question};
 use crate::time::{Day, Timestamp};
 
@@ -32,8 +39,19 @@ pub struct Group {
     pub capability: Option<Capability>,
     pub team: Option<Team>,
     pub service: Option<Service>,
-    /// Days.
-    pub horizon: Option<u32>,
+    /// Which of the metric's points.
+    pub point: Option<Point>,
+}
+
+/// One of the numbers that a metric has for the same units, told apart by a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Point {
+    /// The label.
+    pub label: &'static str,
+    /// What it says.
+    pub name: &'static str,
+    /// What stands for it in calculations.
+    pub number: u32,
 }
 
 /// A unit, as the Model knows it.
@@ -45,6 +63,9 @@ pub enum UnitRef<'a> {
     Developer(Person, Service),
     Interaction(&'a Interaction),
     Respondent(Person),
+    Deploy(Service, &'a Deployment),
+    Change(Service, &'a Brought),
+    Incident((Source, Word), &'a Incident),
 }
 
 /// A unit of a group and what became of it.
@@ -83,10 +104,12 @@ pub struct View<'a> {
     /// D: the last day before T.
     pub last: Day,
     dimensions: Vec<Dimension>,
-    horizons: &'static [u32],
+    points: &'static [Point],
     /// Names asked for that nobody ever mentioned: no unit fits.
     nothing_fits: bool,
     only: Group,
+    /// Made when it is first asked for.
+    blame: OnceCell<Blame<'a>>,
 }
 
 impl<'a> View<'a> {
@@ -131,10 +154,16 @@ impl<'a> View<'a> {
             at,
             last,
             dimensions,
-            horizons: metric.horizons(),
+            points: metric.points(),
             nothing_fits,
             only,
+            blame: OnceCell::new(),
         }
+    }
+
+    /// Which deploys of the trailing window failed.
+    pub(super) fn blame(&self) -> &Blame<'a> {
+        self.blame.get_or_init(|| Blame::of(self))
     }
 
     /// The first day of the trailing window of the question, which ends with D.
@@ -153,7 +182,7 @@ impl<'a> View<'a> {
             capability: names.capability.filter(|_| has(Dimension::Capability)),
             team: names.team.filter(|_| has(Dimension::Team)),
             service: names.service.filter(|_| has(Dimension::Service)),
-            horizon: names.horizon,
+            point: names.point,
         };
         let complete = group.capability.is_some() == has(Dimension::Capability)
             && group.team.is_some() == has(Dimension::Team)
@@ -164,7 +193,7 @@ impl<'a> View<'a> {
     /// The group of what an event names, by the team it belongs to.
     pub fn group_of(&self, subject: Subject, happened: Timestamp) -> Option<Group> {
         let team = self.model.team_of(subject, happened, self.at);
-        self.group(Group { capability: subject.capability, team, service: subject.service, horizon: None })
+        self.group(Group { capability: subject.capability, team, service: subject.service, point: None })
     }
 
     /// Every group that is answered for, also those without a unit.
@@ -194,9 +223,9 @@ impl<'a> View<'a> {
             let some = some.map(|s| Group { service: Some(s), ..Group::default() });
             multiply(some.collect(), |group, option| Group { service: option.service, ..group });
         }
-        if !self.horizons.is_empty() {
-            let some = self.horizons.iter().map(|h| Group { horizon: Some(*h), ..Group::default() });
-            multiply(some.collect(), |group, option| Group { horizon: option.horizon, ..group });
+        if !self.points.is_empty() {
+            let some = self.points.iter().map(|point| Group { point: Some(*point), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { point: option.point, ..group });
         }
         groups
     }
@@ -260,8 +289,8 @@ impl<'a> View<'a> {
         if let Some(service) = group.service {
             labels.insert("service", self.model.service_names.text(service).to_owned());
         }
-        if let Some(days) = group.horizon {
-            labels.insert("horizon", format!("{days}d"));
+        if let Some(point) = group.point {
+            labels.insert(point.label, point.name.to_owned());
         }
         labels
     }
@@ -285,6 +314,17 @@ impl<'a> View<'a> {
                 format!("{source} {id}").into()
             }
             UnitRef::Respondent(person) => model.person_names.text(person).into(),
+            UnitRef::Deploy(_, deploy) => {
+                let (source, id) = model.ids.identity(&deploy.place);
+                format!("{source} {id}").into()
+            }
+            UnitRef::Change(service, brought) => {
+                let change = brought.change.map_or("(no id)", |change| model.words.text(change));
+                format!("{change} {}", model.service_names.text(service)).into()
+            }
+            UnitRef::Incident((source, id), _) => {
+                format!("{} {}", model.ids.sources.text(source), model.words.text(id)).into()
+            }
         }
     }
 }

@@ -50,7 +50,8 @@ pub(super) struct SelectorArgs {
     /// When an unfinished interaction counts as abandoned, such as 24h.
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
-    /// What counts as kept: window_after, exact_day, window_before, any_repeat or on_or_after.
+    /// By which definition: of keep_rate window_after, exact_day, window_before, any_repeat or on_or_after; of delivery
+    /// metrics milepost or whose.
     #[arg(long)]
     rule: Option<String>,
     /// How quantiles treat what has not finished: kaplan_meier or observed.

@@ -68,6 +68,8 @@ pub struct Settings {
     #[allow(missing_docs)]
     pub timeout: Span,
     #[allow(missing_docs)]
+    pub incident_gap: Span,
+    #[allow(missing_docs)]
     pub windows: Windows,
 }
 
@@ -154,7 +156,8 @@ pub struct RetentionSettings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let Config { capabilities, production, min_group, timeout, windows } = Config::default();
+        let Config { capabilities, production, min_group, timeout, incident_gap, windows } =
+            Config::default();
         Self {
             role: Role::default(),
             listen: "127.0.0.1:7171".into(),
@@ -173,6 +176,7 @@ impl Default for Settings {
             production,
             min_group,
             timeout,
+            incident_gap,
             windows,
         }
     }
@@ -224,6 +228,7 @@ impl Settings {
             production: self.production.clone(),
             min_group: self.min_group,
             timeout: self.timeout,
+            incident_gap: self.incident_gap,
             windows: self.windows.clone(),
         }
     }

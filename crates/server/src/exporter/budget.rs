@@ -81,9 +81,10 @@ fn width(spec: &Spec) -> usize {
     let values = match spec.kind {
         Kind::Ratio => 3,
         Kind::Durations => QUANTILES.len(),
-        Kind::Score => 1,
+        Kind::Score | Kind::Number => 1,
     };
-    values + spec.counts.len()
+    let points = metrics::find(spec.name).map_or(1, |metric| metric.points().len().max(1));
+    points * (values + spec.counts.len())
 }
 
 fn add(mut sum: Answer, other: Answer) -> Answer {

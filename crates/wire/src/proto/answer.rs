@@ -77,6 +77,7 @@ fn value(value: &Value) -> pb::answer::Value {
                 .map(|(q, seconds)| pb::Quantile { q: (*q).to_owned(), seconds: *seconds })
                 .collect(),
         }),
+        Value::Number(number) => pb::answer::Value::Number(pb::Number { value: *number }),
         Value::Score(score) => {
             let interval = score.and_then(|score| score.interval);
             pb::answer::Value::Score(pb::Score {
