@@ -72,9 +72,7 @@ impl Metric for DeploymentFrequency {
                     each(Case { group, unit: UnitRef::Deploy(service, deploy), class, measure });
                 }
             };
-            if let Some(earlier) = latest_before(view, &production, service) {
-                tell(&EARLIER, earlier);
-            }
+            latest_before(view, &production, service).into_iter().for_each(|deploy| tell(&EARLIER, deploy));
             for deploy in successful(view, &production, service) {
                 tell(&DEPLOYED, deploy);
             }
@@ -149,16 +147,28 @@ pub(super) fn in_production<'a>(
     service: Service,
 ) -> impl Iterator<Item = &'a Deployment> {
     let deploys = view.model.deployments.between(service, view.window_start().start(), view.at);
-    deploys.filter(|deploy| deploy.environment.is_some_and(|e| production.contains(&e)))
+    deploys.filter(|deploy| is_one_of(production, deploy))
 }
 
-fn latest_before<'a>(
-    view: &View<'a>,
-    production: &[Environment],
-    service: Service,
-) -> Option<&'a Deployment> {
-    let mut earlier = view.model.deployments.before(service, view.window_start().start().min(view.at)).rev();
-    earlier.find(|deploy| deploy.succeeded() && deploy.environment.is_some_and(|e| production.contains(&e)))
+/// The latest successful production deploy before the trailing window of each group that a service was deployed in.
+fn latest_before<'a>(view: &View<'a>, production: &[Environment], service: Service) -> Vec<&'a Deployment> {
+    let mut latest: Vec<(Group, &Deployment)> = Vec::new();
+    let earlier = view.model.deployments.before(service, view.window_start().start().min(view.at)).rev();
+    for deploy in earlier.filter(|deploy| deploy.succeeded() && is_one_of(production, deploy)) {
+        let Some(group) = group_of(view, service, deploy) else { continue };
+        if latest.iter().all(|(known, _)| *known != group) {
+            latest.push((group, deploy));
+        }
+        // Only teams change.
+        if !view.is_by(Dimension::Team) {
+            break;
+        }
+    }
+    latest.into_iter().map(|(_, deploy)| deploy).collect()
+}
+
+fn is_one_of(production: &[Environment], deploy: &Deployment) -> bool {
+    deploy.environment.is_some_and(|environment| production.contains(&environment))
 }
 
 /// What a deploy is counted under.

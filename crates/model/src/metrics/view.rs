@@ -166,6 +166,11 @@ impl<'a> View<'a> {
         self.blame.get_or_init(|| Blame::of(self))
     }
 
+    /// Whether answers are broken down by a dimension, or narrowed to one name of it.
+    pub fn is_by(&self, dimension: Dimension) -> bool {
+        self.dimensions.contains(&dimension)
+    }
+
     /// The first day of the trailing window of the question, which ends with D.
     pub fn window_start(&self) -> Day {
         self.last.plus(1 - i64::from(self.question.window))
