@@ -3,7 +3,7 @@
     python3 generate.py --seed N [--events 300] --out DIR
 
 writes events.ndjson, config.json and questions.ndjson: few teams, services, capabilities and persons, clustered around
-a turn of the year or a leap day, so that every rule of METRICS.md sections 1 to 5 and 7 is reached often."""
+a turn of the year or a leap day, so that every rule of METRICS.md sections 1 to 7 is reached often."""
 
 import argparse
 import copy
@@ -339,13 +339,31 @@ class Generator:
             self.incident("resolved", instant, f"unheard-of-{self.random.randrange(9)}", source, about)
 
     def samples(self):
-        """What service levels are made of, and no delivery metric counts."""
-        instant, service = self.when(), self.random.choice(SERVICES)
-        self.emit("dev.cdevents.pipelinerun.finished", instant, "run", {"pipelineName": "build", "outcome": "success"},
-                  version="0.2.0", service=service, durationSeconds=self.random.randrange(900))
-        self.milepost("probe.finished", instant, "portal", {"outcome": "failure", "probe": "login"})
-        self.milepost("requests.observed", instant, service, {"good": 9, "total": 10, "indicator": "latency"})
-        self.milepost("environment.provisioned", instant, "preview", {"outcome": "success", "durationSeconds": 400})
+        """What service levels are made of, in bursts."""
+        source = self.random.choice(["pipeline", "environment", "probe", "requests"])
+        instant = self.when()
+        for _ in range(self.random.randint(1, 6)):
+            instant = self.later(instant) if self.chance(0.2) else min(instant + self.random.choice([0, 299, 300, 3599, 3600]) * SECOND, LAST * DAY)
+            names = {"team": self.maybe_team(0.4), "service": self.maybe_service(0.7)}
+            outcome = draw(self.random, {"success": 5, "failure": 2, "cancelled": 0.5})
+            seconds = self.random.choice([0, 599, 600, 601, 9_000])
+            timed = {"durationSeconds": seconds} if self.chance(0.8) else {}
+            if source == "pipeline":
+                content = {"pipelineName": self.random.choice(["build", "release", "nightly"])}
+                if self.chance(0.85):
+                    content["outcome"] = {"cancelled": "cancel"}.get(outcome, outcome)
+                self.emit("dev.cdevents.pipelinerun.finished", instant, "run", content, version="0.2.0", **names, **timed)
+            elif source == "environment":
+                self.milepost("environment.provisioned", instant, "preview", {"outcome": outcome, **timed},
+                              capability=self.random.choice(CAPABILITIES), **names)
+            elif source == "probe":
+                content = {"outcome": outcome, **({"probe": "login"} if self.chance(0.5) else {})}
+                self.milepost("probe.finished", instant, self.random.choice(["portal", "vault"]), content)
+            else:
+                total = self.random.choice([0, 1, 10, 1000])
+                content = {"good": self.random.randint(total * 9 // 10, total), "total": total,
+                           **({"indicator": self.random.choice(["latency", "errors"])} if self.chance(0.8) else {})}
+                self.milepost("requests.observed", instant, self.random.choice(SERVICES), content, team=names["team"])
 
     def keeping(self):
         capability, instant = self.random.choice(CAPABILITIES), self.when()
@@ -476,7 +494,20 @@ class Generator:
                 capabilities[name]["mandated"] = self.chance(0.7)
         if self.chance(0.3):
             del capabilities["vault"]["observed_since"]         # then registrations may say it
+        def slo(sli, **more):
+            return {"sli": sli, "objective": self.random.choice(["0.5", "0.9", "0.75", "0.999"]),
+                    **({"window": self.random.choice(["1h", "1d", "7d", "28d", "400d"])} if self.chance(0.7) else {}), **more}
+
+        slos = {
+            "ci": slo("pipeline_runs", **self.random.choice([{}, {"threshold": "10m"}, {"name": "*l*"}, {"service": "sh*"}])),
+            "deploys": slo("deploys", **self.random.choice([{}, {"environment": "prod*"}, {"team": "*p*"}, {"capability": "release-pipeline"}])),
+            "environments": slo("environments", threshold="10m", **self.random.choice([{}, {"capability": "*"}, {"team": "alpha"}])),
+            "interactions": slo("interactions", **self.random.choice([{}, {"capability": "p*"}])),
+            "portal": slo("probes", capability="portal", **self.random.choice([{}, {"name": "login"}])),
+            "requests": slo("requests", **self.random.choice([{}, {"name": "latency"}, {"team": "*"}])),
+        }
         return {
+            "slo": slos,
             "capabilities": capabilities,
             "production": self.random.choice([["production", "prod"], ["production", "prod", "live"]]),
             "incident_gap": self.random.choice(["24h", "1h", "3d", "0s"]),
@@ -489,7 +520,7 @@ class Generator:
             self.milepost("team.registered", self.when(), team)
         scenarios = {
             self.life_of_a_service: 3, self.new_service: 4, self.change_of_owner: 1.5, self.onboarding: 5,
-            self.interaction: 6, self.keeping: 3, self.survey: 1.5, self.oddments: 2.5, self.delivery: 4, self.samples: 0.4,
+            self.interaction: 6, self.keeping: 3, self.survey: 1.5, self.oddments: 2.5, self.delivery: 4, self.samples: 2,
         }
         while len(self.records) < self.size * 0.86:
             draw(self.random, scenarios)()

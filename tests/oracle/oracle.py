@@ -1,4 +1,4 @@
-"""Brute-force answers to questions about the core and the delivery metrics, straight from METRICS.md.
+"""Brute-force answers to questions about the core metrics, service levels and delivery, straight from METRICS.md.
 
     python3 oracle.py --events F.ndjson[.gz] --config CONFIG.json --questions Q.ndjson
 
@@ -9,6 +9,7 @@ import json
 import sys
 
 import delivery
+import levels
 import metrics
 from events import read_events
 from values import DAY, format_instant, parse_day, parse_days, parse_instant
@@ -18,12 +19,15 @@ OF_A_CAPABILITY = ("market_share", "keep_rate", "retention_curve", "self_service
 OF_UNITS = ("market_share", "keep_rate", "retention_curve")
 OF_DELIVERY = ("deployment_frequency", "lead_time_for_changes", "change_failure_rate", "failed_deployment_recovery_time",
                "rework_rate", "time_to_restore")
-OF_NO_CAPABILITY = ("time_to_first_deploy", "onboarding_time", *OF_DELIVERY)
+OF_OBJECTIVES = ("slo_sli", "slo_error_budget_remaining", "slo_burn_rate")
+OF_LEVELS = (*OF_OBJECTIVES, "slo_compliance")
+OF_NO_CAPABILITY = ("time_to_first_deploy", "onboarding_time", *OF_DELIVERY, *OF_LEVELS)
 # Several numbers about the same units: the label that tells them apart, and what it says of each.
 POINTS = {
     "retention_curve": ("horizon", [f"{days}d" for days in metrics.CURVE]),
     "deployment_frequency": ("per", delivery.FREQUENCIES),
     "lead_time_for_changes": ("part", delivery.PARTS),
+    "slo_burn_rate": ("window", levels.WINDOWS),
 }
 ABOUT_PERSONS = ("onboarding_time", "nps")
 DIMENSIONS = ("capability", "team", "service")
@@ -78,7 +82,7 @@ class Oracle:
 
 def check(question):
     metric, by = question["metric"], question.get("by")
-    if not hasattr(metrics, metric) and metric != "retention_curve" and metric not in OF_DELIVERY:
+    if not hasattr(metrics, metric) and metric != "retention_curve" and metric not in OF_DELIVERY + OF_LEVELS:
         raise BadQuestion(f"no such metric: {metric}")
     if metric in OF_NO_CAPABILITY and (by == "capability" or question.get("capability")):
         raise BadQuestion(f"{metric} is not about a capability")
@@ -101,6 +105,8 @@ def capabilities_asked(world, question):
     """'A capability that has not appeared by T has no values at all and is listed nowhere; one that has is always listed'.
     Each scope in the list is answered on its own."""
     metric, asked = question["metric"], question.get("capability")
+    if metric in OF_LEVELS and (metric in OF_OBJECTIVES or question.get("slo")):
+        return [{"slo": name} for name in levels.objectives(world) if question.get("slo") in (None, name)]
     if metric not in OF_A_CAPABILITY:
         return [{}]
     if metric == "self_service_rate" and question.get("by") in ("team", "service") and not asked:
@@ -109,8 +115,8 @@ def capabilities_asked(world, question):
 
 
 def compute(world, question, scope, point):
-    if question["metric"] in OF_DELIVERY:
-        answer = getattr(delivery, question["metric"])
+    if question["metric"] in OF_DELIVERY + OF_LEVELS:
+        answer = getattr(delivery if question["metric"] in OF_DELIVERY else levels, question["metric"])
         return answer(world, question, scope) if point is None else answer(world, question, scope, point)
     if question["metric"] == "retention_curve":
         # '`keep_rate` for H = 7, 14, 30, 60, 90, 180, 365'; its only parameter is G

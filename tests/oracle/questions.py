@@ -5,6 +5,7 @@ from values import DAY, day_of, format_day, format_instant
 # Per history: how many questions of each metric.
 NUMBERS = {"market_share": 10, "keep_rate": 16, "retention_curve": 4, "time_to_first_deploy": 9,
            "onboarding_time": 9, "self_service_rate": 10, "nps": 8, "deployment_frequency": 8, "lead_time_for_changes": 6,
+           "slo_sli": 8, "slo_error_budget_remaining": 6, "slo_burn_rate": 6, "slo_compliance": 6,
            "change_failure_rate": 10, "failed_deployment_recovery_time": 8, "rework_rate": 4, "time_to_restore": 8}
 DELIVERY_RULES = {"deployment_frequency": ["milepost", "devlake", "four_keys", "middleware"],
                   "change_failure_rate": ["milepost", "devlake"]}
@@ -30,6 +31,10 @@ def as_of(random, instants, centre):
 
 def make_question(random, metric, teams, services, capabilities):
     question = {"metric": metric}
+    if metric.startswith("slo_"):
+        if random.random() < 0.3:
+            question["slo"] = random.choice(["ci", "deploys", "portal", "unheard-of"])
+        return question
 
     def sometimes(name, values, p=0.6):
         if random.random() < p:

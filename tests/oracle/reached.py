@@ -18,11 +18,12 @@ deploy-before-registration start-only finish-without-start finished-twice finish
 last-answer-at-the-same-instant same-instant mandated-registered observed-since-registered team-retired capability-retired
 deploys delivered unknown out_of_order linked artifact rolled_back nearby good unattributed recovered unrecovered hotfix planned
 resolved open elsewhere undetected rule-milepost rule-devlake rule-four_keys rule-middleware frequency no-frequency
-incident-reopened incident-reported-after-resolution change-deployed-twice
+bad met missed no_data overspent no-burn-rate filter-slo incident-reopened incident-reported-after-resolution change-deployed-twice
 """.split()
 
 
 def look_at_answers(question, answers, reached):
+    reached["filter-slo"] += "slo" in question
     for name in ("capability", "team", "service"):
         reached[f"by-{name}"] += question.get("by") == name
         reached[f"filter-{name}"] += name in question
@@ -49,6 +50,10 @@ def look_at_answers(question, answers, reached):
             reached["no-quantile"] += answer["counts"].get("waiting", 0) > 0 and answer["quantiles"]["0.9"] is None
             if "retired" in answer["counts"]:
                 reached["ttfd-retired" if "deployed" in answer["counts"] else "onboarding-retired"] += answer["counts"]["retired"]
+        if question["metric"] == "slo_error_budget_remaining" and answer["value"] is not None:
+            reached["overspent"] += answer["value"] < 0
+        if question["metric"] == "slo_burn_rate":
+            reached["no-burn-rate"] += answer["value"] is None
         if question["metric"] == "deployment_frequency":
             reached["no-frequency" if answer["value"] is None else "frequency"] += 1
         if question["metric"] == "nps" and answer["value"] is not None:

@@ -188,6 +188,8 @@ pub struct ExplainedUnit {
     pub class: &'static str,
     /// What it is to the value.
     pub part: Part,
+    /// How many it stands for: of requests that were counted, all of them; else 1.
+    pub count: u64,
     /// The events it rests on, by time.
     pub events: Vec<(Timestamp, EventKey)>,
 }

@@ -1,11 +1,14 @@
 //! The part of the configuration that numbers depend on. It is part of every answer: its digest travels with it.
 
+pub mod slo;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::time::{Day, Span};
+use slo::Slo;
 
 /// What is configured about one capability.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +54,9 @@ pub struct Config {
     /// How long after a deploy an incident of its service may begin and still be put down to it, where nothing else says what
     /// is to blame.
     pub incident_gap: Span,
+    /// Service level objectives, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slo: BTreeMap<String, Slo>,
     /// Defaults of the parameters of the metrics.
     pub windows: Windows,
 }
@@ -100,6 +106,7 @@ impl Default for Config {
             min_group: 5,
             timeout: Span::hours(24),
             incident_gap: Span::hours(24),
+            slo: BTreeMap::new(),
             windows: Windows::default(),
         }
     }
@@ -146,7 +153,7 @@ impl Config {
             .is_none_or(|c| eligible(c.eligible_services.as_deref(), &c.ineligible_services, service))
     }
 
-    /// Spans that must be whole days and are not, each with its key and the reason.
+    /// Spans that must be whole days and are not, each with its key and the reason. Objectives know theirs: [`Slo::errors`].
     pub fn errors(&self) -> Vec<(String, String)> {
         let w = &self.windows;
         [

@@ -10,6 +10,7 @@ pub enum Dimension {
     Capability,
     Team,
     Service,
+    Slo,
 }
 
 impl Dimension {
@@ -19,6 +20,7 @@ impl Dimension {
             Self::Capability => "capability",
             Self::Team => "team",
             Self::Service => "service",
+            Self::Slo => "slo",
         }
     }
 }
@@ -91,6 +93,7 @@ pub struct Selector {
     pub capability: Option<String>,
     pub team: Option<String>,
     pub service: Option<String>,
+    pub slo: Option<String>,
     pub by: Option<String>,
     pub unit: Option<String>,
     pub window: Option<String>,
@@ -122,6 +125,8 @@ pub struct Question {
     pub team: Option<String>,
     /// Only this service.
     pub service: Option<String>,
+    /// Only this objective.
+    pub slo: Option<String>,
     /// One answer for each of these.
     pub by: Option<Dimension>,
     /// What is counted.
@@ -217,6 +222,7 @@ impl Selector {
             capability: self.capability.clone(),
             team: self.team.clone(),
             service: self.service.clone(),
+            slo: self.slo.clone(),
             by: choice(
                 "by",
                 self.by.as_deref(),
@@ -250,11 +256,12 @@ impl Selector {
     }
 
     /// Every field with its name.
-    pub fn fields(&self) -> [(&'static str, Option<&String>); 12] {
+    pub fn fields(&self) -> [(&'static str, Option<&String>); 13] {
         [
             ("capability", self.capability.as_ref()),
             ("team", self.team.as_ref()),
             ("service", self.service.as_ref()),
+            ("slo", self.slo.as_ref()),
             ("by", self.by.as_ref()),
             ("unit", self.unit.as_ref()),
             ("window", self.window.as_ref()),
@@ -268,11 +275,12 @@ impl Selector {
     }
 
     /// Every field with its name, to be filled: the one list that query strings and requests are read by.
-    pub fn fields_mut(&mut self) -> [(&'static str, &mut Option<String>); 12] {
+    pub fn fields_mut(&mut self) -> [(&'static str, &mut Option<String>); 13] {
         [
             ("capability", &mut self.capability),
             ("team", &mut self.team),
             ("service", &mut self.service),
+            ("slo", &mut self.slo),
             ("by", &mut self.by),
             ("unit", &mut self.unit),
             ("window", &mut self.window),

@@ -94,6 +94,7 @@ pub fn explain(
         unit,
         class: case.class.name,
         part: case.class.part,
+        count: case.count(),
         events: metric.evidence(&view, &case),
     });
     let units: Vec<ExplainedUnit> = units.collect();
@@ -234,6 +235,7 @@ impl Question {
             (Dimension::Capability, &self.capability),
             (Dimension::Team, &self.team),
             (Dimension::Service, &self.service),
+            (Dimension::Slo, &self.slo),
         ]
         .into_iter()
         .filter_map(|(dimension, name)| Some((dimension, name.as_deref()?)))
@@ -247,6 +249,7 @@ impl Question {
             Dimension::Capability => whole.capability = None,
             Dimension::Team => whole.team = None,
             Dimension::Service => whole.service = None,
+            Dimension::Slo => whole.slo = None,
         }
         Some(whole)
     }

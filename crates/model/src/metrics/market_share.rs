@@ -113,7 +113,7 @@ impl AdoptingUnit for Team {
     }
 
     fn names(self, _: &View<'_>, capability: Capability) -> Group {
-        Group { capability: Some(capability), team: Some(self), service: None, point: None }
+        Group { capability: Some(capability), team: Some(self), ..Group::default() }
     }
 
     fn unit(self) -> UnitRef<'static> {
@@ -129,7 +129,7 @@ impl AdoptingUnit for Service {
 
     fn names(self, view: &View<'_>, capability: Capability) -> Group {
         let owner = view.model.services.of(self).owner(view.at, view.at);
-        Group { capability: Some(capability), team: owner, service: Some(self), point: None }
+        Group { capability: Some(capability), team: owner, service: Some(self), ..Group::default() }
     }
 
     fn unit(self) -> UnitRef<'static> {

@@ -11,12 +11,17 @@ mod deployment_frequency;
 mod failed_deployment_recovery_time;
 mod keep_rate;
 mod lead_time_for_changes;
+mod levels;
 mod market_share;
 mod nps;
 mod onboarding_time;
 mod retention_curve;
 mod rework_rate;
 mod self_service_rate;
+mod slo_burn_rate;
+mod slo_compliance;
+mod slo_error_budget_remaining;
+mod slo_sli;
 mod survival;
 mod tally;
 mod time_to_first_deploy;
@@ -121,6 +126,10 @@ pub fn registry() -> &'static [&'static dyn Metric] {
         &onboarding_time::OnboardingTime,
         &self_service_rate::SelfServiceRate,
         &nps::Nps,
+        &slo_sli::SloSli,
+        &slo_error_budget_remaining::SloErrorBudgetRemaining,
+        &slo_burn_rate::SloBurnRate,
+        &slo_compliance::SloCompliance,
         &deployment_frequency::DeploymentFrequency,
         &lead_time_for_changes::LeadTimeForChanges,
         &change_failure_rate::ChangeFailureRate,
@@ -147,6 +156,7 @@ mod parameter {
     pub(super) const TEAM: Parameter = Parameter { name: "team", default: "all", help: "only this team" };
     pub(super) const SERVICE: Parameter =
         Parameter { name: "service", default: "all", help: "only this service" };
+    pub(super) const SLO: Parameter = Parameter { name: "slo", default: "all", help: "only this objective" };
     pub(super) const BY: Parameter =
         Parameter { name: "by", default: "", help: "one answer for each of these" };
     pub(super) const UNIT: Parameter =

@@ -24,9 +24,10 @@ pub struct Tally {
 
 impl Tally {
     fn add(&mut self, case: &Case<'_>, personal: bool) {
+        let count = case.count();
         match self.classes.iter_mut().find(|(class, _)| std::ptr::eq(*class, case.class)) {
-            Some((_, count)) => *count += 1,
-            None => self.classes.push((case.class, 1)),
+            Some((_, known)) => *known += count,
+            None => self.classes.push((case.class, count)),
         }
         match (case.class.part, case.measure) {
             (Part::Observed, Some(measure)) => self.spans.push((measure, true)),
@@ -80,6 +81,12 @@ impl Tally {
             }
         }
         counts
+    }
+
+    /// What of it was good, and all of it.
+    pub(super) fn good_and_valid(&self) -> (u64, u64) {
+        let good = self.of_part(Part::Numerator);
+        (good, good + self.of_part(Part::Denominator))
     }
 
     /// Whether no unit of the group was seen.

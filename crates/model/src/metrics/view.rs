@@ -7,6 +7,7 @@ use super::blame::Blame;
 use super::{DefaultBy, Metric};
 use crate::answer::{Labels, Part};
 use crate::config::Config;
+use crate::config::slo::Objective;
 use crate::event::EventKey;
 use crate::model::Model;
 use crate::model::changes::Brought;
@@ -17,6 +18,7 @@ use crate::model::names::{
     Capability, Environment, Names, Person, Service, Source, Subject, Symbol, Team, Word,
 };
 use crate::model::place::Place;
+use crate::model::samples::{Sample, Stream};
 use crate::model::work::Deployment;
 use crate::question::{Dimension, Question};
 use crate::time::{Day, Timestamp};
@@ -39,6 +41,8 @@ pub struct Group {
     pub capability: Option<Capability>,
     pub team: Option<Team>,
     pub service: Option<Service>,
+    /// The place of an objective in the configuration.
+    pub slo: Option<usize>,
     /// Which of the metric's points.
     pub point: Option<Point>,
 }
@@ -66,6 +70,8 @@ pub enum UnitRef<'a> {
     Deploy(Service, &'a Deployment),
     Change(Service, &'a Brought),
     Incident((Source, Word), &'a Incident),
+    Sample(Stream, &'a Sample),
+    Slo(usize),
 }
 
 /// A unit of a group and what became of it.
@@ -77,11 +83,19 @@ pub struct Case<'a> {
     pub unit: UnitRef<'a>,
     /// What became of it.
     pub class: &'static Class,
-    /// Its seconds or its score, if it has one.
+    /// Its seconds, if it has any; of a part of a ratio, how many it stands for, if not for one.
     pub measure: Option<u64>,
 }
 
 impl Case<'_> {
+    /// How many it stands for.
+    pub fn count(&self) -> u64 {
+        match self.class.part {
+            Part::Numerator | Part::Denominator => self.measure.unwrap_or(1),
+            _ => 1,
+        }
+    }
+
     /// The person the unit is or belongs to.
     pub fn person(&self) -> Option<Person> {
         match self.unit {
@@ -144,6 +158,10 @@ impl<'a> View<'a> {
                     only.service = model.service_names.get(name);
                     only.service.is_none()
                 }
+                Dimension::Slo => {
+                    only.slo = config.slo.keys().position(|known| known == name);
+                    only.slo.is_none()
+                }
             };
         }
         let last = at.last_day_before();
@@ -181,24 +199,32 @@ impl<'a> View<'a> {
         let fits = !self.nothing_fits
             && self.only.capability.is_none_or(|only| names.capability == Some(only))
             && self.only.team.is_none_or(|only| names.team == Some(only))
-            && self.only.service.is_none_or(|only| names.service == Some(only));
+            && self.only.service.is_none_or(|only| names.service == Some(only))
+            && self.only.slo.is_none_or(|only| names.slo == Some(only));
         let has = |dimension| self.dimensions.contains(&dimension);
         let group = Group {
             capability: names.capability.filter(|_| has(Dimension::Capability)),
             team: names.team.filter(|_| has(Dimension::Team)),
             service: names.service.filter(|_| has(Dimension::Service)),
+            slo: names.slo.filter(|_| has(Dimension::Slo)),
             point: names.point,
         };
         let complete = group.capability.is_some() == has(Dimension::Capability)
             && group.team.is_some() == has(Dimension::Team)
-            && group.service.is_some() == has(Dimension::Service);
+            && group.service.is_some() == has(Dimension::Service)
+            && group.slo.is_some() == has(Dimension::Slo);
         (fits && complete).then_some(group)
     }
 
     /// The group of what an event names, by the team it belongs to.
     pub fn group_of(&self, subject: Subject, happened: Timestamp) -> Option<Group> {
         let team = self.model.team_of(subject, happened, self.at);
-        self.group(Group { capability: subject.capability, team, service: subject.service, point: None })
+        self.group(Group {
+            capability: subject.capability,
+            team,
+            service: subject.service,
+            ..Group::default()
+        })
     }
 
     /// Every group that is answered for, also those without a unit.
@@ -227,6 +253,11 @@ impl<'a> View<'a> {
             let some = all.filter(|s| self.appeared(self.model.traces.service_appeared(*s)));
             let some = some.map(|s| Group { service: Some(s), ..Group::default() });
             multiply(some.collect(), |group, option| Group { service: option.service, ..group });
+        }
+        if self.dimensions.contains(&Dimension::Slo) {
+            let all = (0..self.config.slo.len()).filter(|slo| self.only.slo.is_none_or(|only| only == *slo));
+            let some = all.map(|slo| Group { slo: Some(slo), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { slo: option.slo, ..group });
         }
         if !self.points.is_empty() {
             let some = self.points.iter().map(|point| Group { point: Some(*point), ..Group::default() });
@@ -294,10 +325,22 @@ impl<'a> View<'a> {
         if let Some(service) = group.service {
             labels.insert("service", self.model.service_names.text(service).to_owned());
         }
+        if let Some(slo) = group.slo {
+            labels.insert("slo", self.slo_name(slo).to_owned());
+        }
         if let Some(point) = group.point {
             labels.insert(point.label, point.name.to_owned());
         }
         labels
+    }
+
+    fn slo_name(&self, place: usize) -> &'a str {
+        self.config.slo.keys().nth(place).map_or("", String::as_str)
+    }
+
+    /// How much of what the objective of a group looks at must be good.
+    pub fn objective(&self, group: Group) -> Option<Objective> {
+        self.config.slo.values().nth(group.slo?)?.objective
     }
 
     /// The event at a place.
@@ -330,6 +373,11 @@ impl<'a> View<'a> {
             UnitRef::Incident((source, id), _) => {
                 format!("{} {}", model.ids.sources.text(source), model.words.text(id)).into()
             }
+            UnitRef::Sample(Stream { source, name, .. }, sample) => {
+                let name = name.map_or(source.as_str(), |name| model.words.text(name));
+                format!("{name} {}", sample.at).into()
+            }
+            UnitRef::Slo(place) => self.slo_name(place).into(),
         }
     }
 }

@@ -16,6 +16,18 @@ pub enum Source {
     Requests,
 }
 
+impl Source {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pipeline => "pipeline",
+            Self::Environment => "environment",
+            Self::Probe => "probe",
+            Self::Requests => "requests",
+        }
+    }
+}
+
 /// Samples of the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stream {

@@ -10,10 +10,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use milepost_model::config::slo::{Sli, Slo};
 use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome};
 use milepost_model::metrics::{self, Metric};
 use milepost_model::question::Selector;
-use milepost_model::{AsOf, Body, Config, Content, Day, Event, EventId, Model, Timestamp, Version};
+use milepost_model::{AsOf, Body, Config, Content, Day, Event, EventId, Model, Span, Timestamp, Version};
 use proptest::prelude::*;
 
 /// The first day of the histories: they cross a leap day.
@@ -217,6 +218,24 @@ pub fn folded(events: &[Event]) -> Model {
 pub fn config() -> Config {
     let mut config = Config { min_group: 2, ..Config::default() };
     config.capabilities.entry("cap-0".into()).or_default().golden_path = true;
+    let objective = Some("0.8".parse().unwrap());
+    for (name, sli) in [
+        ("ci", Sli::PipelineRuns),
+        ("deploys", Sli::Deploys),
+        ("environments", Sli::Environments),
+        ("interactions", Sli::Interactions),
+        ("portal", Sli::Probes),
+        ("requests", Sli::Requests),
+    ] {
+        let slo = Slo { sli: Some(sli), objective, window: Some(Span::days(7)), ..Slo::default() };
+        config.slo.insert(name.into(), slo);
+    }
+    for timed in ["ci", "environments"] {
+        config.slo.entry(timed.into()).or_default().threshold = Some(Span::from_seconds(600));
+    }
+    let narrow = config.slo.entry("deploys".into()).or_default();
+    (narrow.team, narrow.environment) = (Some("team-*".into()), Some("prod*".into()));
+    config.slo.entry("requests".into()).or_default().service = Some("service-1".into());
     config.capabilities.entry("cap-1".into()).or_default().ineligible_teams = vec!["team-2".into()];
     config
 }
@@ -242,11 +261,17 @@ pub fn selectors(metric: &dyn Metric) -> Vec<Selector> {
         all.push(Selector { estimator: Some("observed".into()), ..base.clone() });
     }
     let unit = takes("unit").then(|| "service".to_string());
-    for by in metric.spec().dimensions {
+    for by in metric.spec().dimensions.iter().filter(|_| takes("by")) {
         all.push(Selector { by: Some(by.as_str().into()), unit: unit.clone(), ..base.clone() });
     }
-    all.push(Selector { team: Some("team-1".into()), ..base.clone() });
-    all.push(Selector { service: Some("service-1".into()), unit, ..base });
+    if takes("team") {
+        all.push(Selector { team: Some("team-1".into()), ..base.clone() });
+        all.push(Selector { service: Some("service-1".into()), unit, ..base });
+    }
+    if takes("slo") {
+        all.push(Selector { slo: Some("requests".into()), ..Selector::default() });
+        all.push(Selector { slo: Some("unheard-of".into()), ..Selector::default() });
+    }
     all
 }
 

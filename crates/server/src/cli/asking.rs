@@ -29,6 +29,9 @@ pub(super) struct SelectorArgs {
     /// Only this service.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
+    /// Only this objective.
+    #[arg(long, value_name = "NAME")]
+    slo: Option<String>,
     /// One answer for each capability, team or service.
     #[arg(long, value_name = "DIMENSION")]
     by: Option<String>,
@@ -66,6 +69,7 @@ impl SelectorArgs {
             ("capability", &self.capability),
             ("team", &self.team),
             ("service", &self.service),
+            ("slo", &self.slo),
             ("by", &self.by),
             ("unit", &self.unit),
             ("window", &self.window),

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use milepost_ingest::DoorLimits;
+use milepost_model::config::slo::Slo;
 use milepost_model::config::{CapabilityConfig, Windows};
 use milepost_model::{Config, Limits, Span};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,8 @@ pub struct Settings {
     pub timeout: Span,
     #[allow(missing_docs)]
     pub incident_gap: Span,
+    #[allow(missing_docs)]
+    pub slo: BTreeMap<String, Slo>,
     #[allow(missing_docs)]
     pub windows: Windows,
 }
@@ -156,7 +159,7 @@ pub struct RetentionSettings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let Config { capabilities, production, min_group, timeout, incident_gap, windows } =
+        let Config { capabilities, production, min_group, timeout, incident_gap, slo, windows } =
             Config::default();
         Self {
             role: Role::default(),
@@ -177,6 +180,7 @@ impl Default for Settings {
             min_group,
             timeout,
             incident_gap,
+            slo,
             windows,
         }
     }
@@ -229,6 +233,7 @@ impl Settings {
             min_group: self.min_group,
             timeout: self.timeout,
             incident_gap: self.incident_gap,
+            slo: self.slo.clone(),
             windows: self.windows.clone(),
         }
     }

@@ -27,7 +27,7 @@ pub fn business(
     series: usize,
 ) -> Result<Business, QuestionError> {
     let mut families = Vec::new();
-    let budget = Budget::new(model, now, series);
+    let budget = Budget::new(model, config, now, series);
     for metric in metrics::registry().iter().copied().filter(|metric| metric.spec().exported) {
         let answers = metrics::query(model, config, metric, &Selector::default(), AsOf::Instant(now))?;
         families.extend(metric_families(metric.spec(), &budget.fold(answers)));

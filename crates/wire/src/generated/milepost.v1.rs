@@ -889,6 +889,9 @@ pub struct Selector {
     /// Durations: kaplan_meier or observed.
     #[prost(string, tag = "13")]
     pub estimator: ::prost::alloc::string::String,
+    /// An objective.
+    #[prost(string, tag = "14")]
+    pub slo: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryRequest {
@@ -1052,6 +1055,9 @@ pub struct ExplainedUnit {
     /// How many of them retention has dropped: those are counted, and no longer named.
     #[prost(uint64, tag = "7")]
     pub dropped_event_count: u64,
+    /// How many it stands for: of requests that were counted, all of them; else 1.
+    #[prost(uint64, tag = "8")]
+    pub count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventRef {

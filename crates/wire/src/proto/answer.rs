@@ -13,6 +13,7 @@ pub fn selector(message: pb::Selector) -> (String, Selector) {
         capability: present(message.capability),
         team: present(message.team),
         service: present(message.service),
+        slo: present(message.slo),
         by: present(message.by),
         unit: present(message.unit),
         window: present(message.window),
