@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Body, Change, Event};
+use crate::event::{Body, Change, Event, Incident};
 use crate::time::{Span, Timestamp};
 
 /// Why an event is refused: a closed list, so that scripts can tell the cases apart.
@@ -100,6 +100,9 @@ pub struct Limits {
     /// How many whole days before the present one an event may be dated. None: any number, or the store knows better.
     pub past: Option<u32>,
 }
+
+/// Events that an incident may be linked to.
+const MAX_LINKS: usize = 100;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -205,12 +208,49 @@ impl Limits {
                 Ok(())
             }
             Body::PipelineRunFinished { pipeline, .. } => self.name("body.pipeline", pipeline.as_ref()),
-            Body::ChangeMerged { change_id, repository } => {
+            Body::ChangeCreated { change_id, repository } | Body::ChangeMerged { change_id, repository } => {
                 self.name("body.change_id", change_id.as_ref())?;
                 self.name("body.repository", repository.as_ref())
             }
+            Body::IncidentDetected(incident)
+            | Body::IncidentReported(incident)
+            | Body::IncidentResolved(incident) => self.incident(incident),
+            Body::EnvironmentProvisioned { environment_id, .. } => {
+                self.name("body.environment_id", environment_id.as_ref())
+            }
+            Body::ProbeFinished { probe, .. } => self.name("body.probe", probe.as_ref()),
+            Body::RequestsObserved { indicator, good, total } => {
+                self.name("body.indicator", indicator.as_ref())?;
+                if good > total {
+                    let message =
+                        format!("{good} of {total}: there cannot be more good requests than requests");
+                    return Err(Refusal::new(Reason::OutOfRange, "body.good", message));
+                }
+                Ok(())
+            }
             Body::Retracted => Ok(()),
         }
+    }
+
+    fn incident(&self, incident: &Incident) -> Result<(), Refusal> {
+        self.name("body.environment", incident.environment.as_ref())?;
+        self.name("body.artifact_id", incident.artifact_id.as_ref())?;
+        self.name("body.severity", incident.severity.as_ref())?;
+        if let Some(id) = &incident.incident_id {
+            text("body.incident_id", id, self.identity_bytes)?;
+        }
+        if incident.links.len() > MAX_LINKS {
+            let message = format!("{} links; at most {MAX_LINKS} are taken", incident.links.len());
+            return Err(Refusal::new(Reason::TooLong, "body.links", message));
+        }
+        incident.links.iter().enumerate().try_for_each(|(index, link)| {
+            let field = format!("body.links[{index}]");
+            if link.is_empty() {
+                let message = "missing: a link names the id of an event";
+                return Err(Refusal::new(Reason::Missing, field, message));
+            }
+            text(&field, link, self.identity_bytes)
+        })
     }
 
     fn changes(&self, changes: &[Change]) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Instants, days and spans. No clock: whoever needs *now* is given it.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 use jiff::civil::Date;
@@ -51,6 +51,16 @@ impl Timestamp {
     /// Whole seconds from `earlier` to here, cut, never below 0.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         (self.0 - earlier.0).max(0) as u64 / MICROS_PER_SECOND as u64
+    }
+}
+
+impl Sub<Span> for Timestamp {
+    type Output = Self;
+
+    /// Saturates at [`Timestamp::MIN`].
+    fn sub(self, span: Span) -> Self {
+        let micros = span.seconds().saturating_mul(MICROS_PER_SECOND as u64).min(i64::MAX as u64) as i64;
+        Self(self.0.saturating_sub(micros).max(Self::MIN.0))
     }
 }
 
