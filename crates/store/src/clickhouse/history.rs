@@ -215,6 +215,7 @@ impl<'a> Written<'a> {
                     ..something
                 }
             }
+            Value::Number(number) => Self { value: *number, ..something },
             Value::Durations(quantiles) => {
                 let seconds = |q: &str| quantiles.get(q).copied().flatten();
                 Self { seconds_p50: seconds("0.5"), seconds_p90: seconds("0.9"), ..something }
