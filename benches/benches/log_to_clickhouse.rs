@@ -68,7 +68,11 @@ fn main() {
     println!("{:<60}{together:>14.2}", "both together");
     println!("{:<60}{engine:>14.2}", "ClickHouse's Kafka engine and a view, same rows");
     println!("{:<60}{:>13.2}x", "Kafka engine / both together", engine / together);
-    println!("{:<60}{:>13.2}x", "Kafka engine but for the inserts / role aggregate", (engine - clickhouse) / aggregate);
+    println!(
+        "{:<60}{:>13.2}x",
+        "Kafka engine but for the inserts / role aggregate",
+        (engine - clickhouse) / aggregate
+    );
 }
 
 /// CPU seconds of the process, and of ClickHouse.
@@ -139,5 +143,9 @@ fn rows(engines: &Engines, cluster: &Cluster) -> String {
         engines.ask(&format!("SELECT count(), sum(cityHash64({columns})) FROM {database}.{table}"))
     };
     let events = "key, source, id, revision, digest, topic, partition, offset, received_at, occurred_at, type, team, service, capability, content";
-    format!("{} {}", digest(events, "events"), digest("topic, partition, offset, key, source, id, content", "arrivals"))
+    format!(
+        "{} {}",
+        digest(events, "events"),
+        digest("topic, partition, offset, key, source, id, content", "arrivals")
+    )
 }

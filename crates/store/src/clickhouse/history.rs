@@ -21,8 +21,8 @@ const DAYS: RangeInclusive<i32> = 0..=65_535;
 pub struct Place {
     /// The metric.
     pub metric: String,
-    /// The capability; empty for the whole installation.
-    pub capability: String,
+    /// What it is broken down by: dimension to name. Empty for the whole installation.
+    pub labels: BTreeMap<String, String>,
     /// As of the end of this day.
     pub day: Day,
 }
@@ -66,7 +66,8 @@ pub struct Record {
 #[derive(Row, Serialize)]
 struct Written<'a> {
     metric: &'a str,
-    capability: &'a str,
+    /// As JSON, in order.
+    labels_text: String,
     day: u16,
     value: Option<f64>,
     low: Option<f64>,
@@ -87,7 +88,7 @@ struct Written<'a> {
 #[derive(Row, Deserialize)]
 struct Known {
     metric: String,
-    capability: String,
+    labels_text: String,
     day: u16,
     present: bool,
     fingerprint: u64,
@@ -129,10 +130,10 @@ impl ClickHouse {
         let rows = self
             .connection
             .all::<Known>(&format!(
-                "SELECT metric, capability, day, present, fingerprint, version FROM {metrics} FINAL WHERE {condition}"
+                "SELECT metric, labels_text, day, present, fingerprint, version FROM {metrics} FINAL WHERE {condition}"
             ))
             .await?;
-        Ok(rows.into_iter().map(Known::read).collect())
+        rows.into_iter().map(Known::read).collect()
     }
 
     /// Writes rows. After an error some of them may be there.
@@ -151,16 +152,15 @@ impl ClickHouse {
 }
 
 impl Known {
-    fn read(self) -> Recorded {
-        Recorded {
-            place: Place {
-                metric: self.metric,
-                capability: self.capability,
-                day: Day::from_number(self.day.into()),
-            },
+    fn read(self) -> Result<Recorded, Error> {
+        let labels = serde_json::from_str(&self.labels_text)
+            .map_err(|_| Error::Corrupt("labels in the table metrics cannot be read".to_owned()))?;
+        let day = Day::from_number(self.day.into());
+        Ok(Recorded {
+            place: Place { metric: self.metric, labels, day },
             edition: Edition::of_version(self.version),
             fingerprint: self.present.then_some(self.fingerprint),
-        }
+        })
     }
 }
 
@@ -169,7 +169,8 @@ impl<'a> Written<'a> {
         let Record { place, edition, said, fingerprint } = record;
         let nothing = Self {
             metric: &place.metric,
-            capability: &place.capability,
+            // Texts by texts have a JSON form.
+            labels_text: serde_json::to_string(&place.labels).unwrap_or_default(),
             // Whoever writes has asked whether it is in reach.
             day: place.day.number().clamp(*DAYS.start(), *DAYS.end()) as u16,
             value: None,

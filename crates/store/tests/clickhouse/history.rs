@@ -11,7 +11,8 @@ use crate::support::{Database, Log, some};
 const TODAY: i32 = 20_000;
 
 fn place(metric: &str, capability: &str, day: i32) -> Place {
-    Place { metric: metric.to_owned(), capability: capability.to_owned(), day: Day::from_number(TODAY + day) }
+    let labels = [("capability".to_owned(), capability.to_owned())].into();
+    Place { metric: metric.to_owned(), labels, day: Day::from_number(TODAY + day) }
 }
 
 fn edition(records: u64) -> Edition {

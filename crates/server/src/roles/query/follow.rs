@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use milepost_model::Day;
-use milepost_store::clickhouse::{
-    self, Agreement, Change, ClickHouse, Counts, Error, Follower, Progress,
-};
+use milepost_store::clickhouse::{self, Agreement, Change, ClickHouse, Counts, Error, Follower, Progress};
 use milepost_store::{Horizon, Sizes};
 use parking_lot::Mutex;
 
@@ -199,8 +197,7 @@ impl Follow {
     /// Asks how much is kept. What cannot be told now is told later.
     async fn measure(&self) {
         let counts = self.followed.lock().counts;
-        let (sizes, horizon) =
-            tokio::join!(self.clickhouse.sizes_beside(counts), self.clickhouse.horizon());
+        let (sizes, horizon) = tokio::join!(self.clickhouse.sizes_beside(counts), self.clickhouse.horizon());
         let mut followed = self.followed.lock();
         followed.sizes = sizes.ok().or(followed.sizes);
         followed.horizon = horizon.unwrap_or(followed.horizon);

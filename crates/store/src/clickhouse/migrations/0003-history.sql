@@ -2,7 +2,7 @@
 -- counts. A row without `present` says that there is no such value any more.
 CREATE TABLE IF NOT EXISTS {database}.metrics{local} (
     metric LowCardinality(String),
-    capability String,
+    labels_text String CODEC(ZSTD),
     day Date,
     value Nullable(Float64),
     low Nullable(Float64),
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS {database}.metrics{local} (
     version UInt128
 )
 ENGINE = ReplacingMergeTree(version)
-ORDER BY (metric, capability, day)
+ORDER BY (metric, labels_text, day)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 DISTRIBUTE metrics BY 0;
@@ -29,7 +29,8 @@ DISTRIBUTE metrics BY 0;
 CREATE VIEW IF NOT EXISTS {database}.metric_history (
     day Date COMMENT 'The value is as of the end of this day, in UTC. Of the present day: so far.',
     metric LowCardinality(String) COMMENT 'Its name, as in docs/metrics.md and in GET /v1/metrics.',
-    capability String COMMENT 'Which capability it is about. Empty: the whole installation.',
+    capability String COMMENT 'Which capability it is about. Empty: it is about none, or all.',
+    labels Map(String, String) COMMENT 'All that it is broken down by, such as labels[''slo'']. Empty: the whole installation.',
     value Nullable(Float64) COMMENT 'A share from 0 to 1, or a score from -100 to 100. NULL: there is none, which is not 0, or it is withheld, or the metric is of durations.',
     low Nullable(Float64) COMMENT 'Where the 95 % interval of the value begins.',
     high Nullable(Float64) COMMENT 'Where it ends.',
@@ -43,7 +44,9 @@ CREATE VIEW IF NOT EXISTS {database}.metric_history (
     written_at DateTime64(3, 'UTC') COMMENT 'When it came to be what it is: late events change the past.'
 )
 AS SELECT
-    day, metric, capability, value, low, high, numerator, denominator, seconds_p50, seconds_p90, counts, notes, config, written_at
+    day, metric, JSONExtractString(labels_text, 'capability') AS capability,
+    JSONExtract(labels_text, 'Map(String, String)') AS labels,
+    value, low, high, numerator, denominator, seconds_p50, seconds_p90, counts, notes, config, written_at
 FROM {database}.metrics FINAL
 WHERE present;
 

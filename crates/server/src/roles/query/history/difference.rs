@@ -9,9 +9,6 @@ use milepost_store::clickhouse::{Edition, Place, Record, Recorded};
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 
-/// The label that answers are told apart by, beside metric and day.
-const LABEL: &str = "capability";
-
 /// What has to be written.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Difference {
@@ -64,8 +61,8 @@ impl Difference {
 /// Where an answer as of a day belongs.
 fn place(answer: &Answer) -> Option<Place> {
     let AsOf::Day(day) = answer.as_of else { return None };
-    let capability = answer.labels.get(LABEL).cloned().unwrap_or_default();
-    Some(Place { metric: answer.metric.to_owned(), capability, day })
+    let labels = answer.labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Some(Place { metric: answer.metric.to_owned(), labels, day })
 }
 
 /// Of all that is said.
@@ -74,24 +71,4 @@ fn fingerprint(answer: &Answer, config: &str) -> u64 {
     // An answer is texts and numbers: it has a JSON form.
     hash.update(serde_json::to_vec(answer).unwrap_or_default());
     hash.finalize().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use milepost_model::metrics;
-
-    use super::*;
-
-    #[test]
-    fn no_other_label_tells_exported_answers_apart() {
-        for spec in metrics::registry().iter().map(|metric| metric.spec()).filter(|spec| spec.exported) {
-            let by = spec.default_by.map(|by| match by {
-                metrics::DefaultBy::Always(dimension) | metrics::DefaultBy::Unless(dimension) => {
-                    dimension.as_str()
-                }
-            });
-            assert!(by.is_none_or(|by| by == LABEL), "{}", spec.name);
-            assert!(metrics::find(spec.name).unwrap().horizons().is_empty(), "{}", spec.name);
-        }
-    }
 }

@@ -160,7 +160,8 @@ fn only_what_changed_is_written() {
     table.write(difference_from(&table, &model, day(0), 1, CONFIG).rows);
     model.insert(&event(9, "docs"));
     let rows = difference_from(&table, &model, day(0), 2, CONFIG).rows;
-    let about: Vec<_> = rows.iter().map(|row| (row.place.capability.as_str(), row.place.day)).collect();
+    let about: Vec<_> =
+        rows.iter().map(|row| (row.place.labels["capability"].as_str(), row.place.day)).collect();
     assert!(!about.is_empty() && about.iter().all(|(of, on)| *of == "docs" && *on >= day(9)), "{about:?}");
     table.write(rows);
     assert_eq!(difference_from(&table, &model, day(0), 3, CONFIG), Difference::default());
@@ -176,7 +177,8 @@ fn what_is_no_more_leaves_a_row_that_says_so() {
     let rows = difference_from(&table, &model, day(5), 2, CONFIG).rows;
     let gone = rows.iter().filter(|row| row.said.is_none()).count();
     assert_eq!(gone, rows.len());
-    assert!(rows.iter().any(|row| row.place.capability == "ci" && row.place.day == day(DAYS)));
+    assert!(rows.iter().any(|row| row.place.labels.get("capability").is_some_and(|name| name == "ci")
+        && row.place.day == day(DAYS)));
     table.write(rows);
     assert!(table.says().iter().all(|answer| answer.labels.is_empty()));
 }

@@ -95,6 +95,7 @@ impl Replica {
                 "day": answer["as_of"],
                 "metric": answer["metric"],
                 "capability": answer["labels"].get("capability").unwrap_or(&json!("")),
+                "labels": answer["labels"],
                 "value": answer["value"],
                 "low": answer["low"],
                 "high": answer["high"],
