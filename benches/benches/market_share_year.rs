@@ -1,15 +1,23 @@
 //! A year of daily `market_share` for all of 10,000 teams × 50 capabilities: the Model beside a naive loop over the same
-//! days, after checking that both give the same numbers.
+//! days, and beside ClickHouse, after checking that all give the same numbers.
 //!
-//! Half of the pairs are adopted, each with uses on 30 % of the days. Run: `cargo bench --bench market_share_year`.
+//! ClickHouse has a table with nothing but the uses, one row each, in the order that suits the question best. It is asked twice: as
+//! anybody would ask for distinct teams of the last 28 days, with a set of teams for each day that are merged over a window
+//! (`uniqExact`); and with bitmaps of teams that have numbers, the fastest way of several that were tried.
+//!
+//! Half of the pairs are adopted, each with uses on 30 % of the days. CPU time, on one thread for the Model and the loop. Run:
+//! `cargo bench -p milepost-benches --bench market_share_year`.
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use milepost_benches::server::cpu_of;
 use milepost_benches::{Random, median, used_cpu};
 use milepost_model::answer::Value;
 use milepost_model::question::Selector;
 use milepost_model::{Body, Config, Content, Day, Event, EventId, Model, metrics};
+use milepost_services::{Service, clickhouse};
+use tempfile::TempDir;
 
 const TEAMS: usize = 10_000;
 const CAPABILITIES: usize = 50;
@@ -42,12 +50,97 @@ fn main() {
     assert_eq!(numerators, history.naive(), "both sides must give the same numbers");
     println!("checked: {} values equal", numerators.len());
 
+    let clickhouse = ClickHouse::with(&history);
+    let [sets, bitmaps] = [SETS, BITMAPS].map(|query| {
+        assert_eq!(clickhouse.ask(query), numerators, "ClickHouse must give the same numbers");
+        median((0..3).map(|_| clickhouse.cpu(query)))
+    });
+    println!("checked: those of ClickHouse, too");
+
     let ours = median((0..RUNS).map(|_| used_cpu(|| drop(black_box(ask())))));
     let naive = median((0..3).map(|_| used_cpu(|| drop(black_box(history.naive())))));
-    println!("{:<28}{:>12}", "a year of daily market_share", "CPU ms");
-    println!("{:<28}{:>12.1}", "naive loop over the days", naive * 1e3);
-    println!("{:<28}{:>12.1}", "Model", ours * 1e3);
-    println!("{:<28}{:>11.1}x", "naive / Model", naive / ours);
+    println!("{:<32}{:>12}{:>14}", "a year of daily market_share", "CPU ms", "of the Model");
+    println!("{:<32}{:>12.1}", "Model", ours * 1e3);
+    for (what, seconds) in [
+        ("naive loop over the days", naive),
+        ("ClickHouse, sets of teams", sets),
+        ("ClickHouse, bitmaps", bitmaps),
+    ] {
+        println!("{what:<32}{:>12.1}{:>13.1}x", seconds * 1e3, seconds / ours);
+    }
+}
+
+/// The numerators, by capability and then by day.
+const SETS: &str = "
+    SELECT capability, day, uniqExactMerge(teams) OVER last_28_days AS numerator FROM (
+        SELECT capability, day, uniqExactState(team) AS teams FROM uses GROUP BY capability, day
+    ) WINDOW last_28_days AS (PARTITION BY capability ORDER BY day RANGE BETWEEN 27 PRECEDING AND CURRENT ROW)
+    ORDER BY capability, day";
+const BITMAPS: &str = "
+    SELECT capability, day, groupBitmapOr(teams) OVER last_28_days AS numerator FROM (
+        SELECT capability, day, groupBitmapState(toUInt32(substring(team, 6))) AS teams FROM uses GROUP BY capability, day
+    ) WINDOW last_28_days AS (PARTITION BY capability ORDER BY day RANGE BETWEEN 27 PRECEDING AND CURRENT ROW)
+    ORDER BY capability, day";
+
+/// A server that has the uses.
+struct ClickHouse {
+    service: Service,
+    _directory: TempDir,
+}
+
+impl ClickHouse {
+    fn with(history: &History) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let service = clickhouse::start(directory.path(), &clickhouse::Options::default());
+        let clickhouse =
+            Self { service: service.unwrap_or_else(|why| panic!("{why}")), _directory: directory };
+        clickhouse.send(
+            "",
+            b"CREATE TABLE uses (capability LowCardinality(String), team LowCardinality(String), day Date) \
+              ENGINE = MergeTree ORDER BY (capability, day, team)",
+        );
+        let insert = "INSERT INTO uses SELECT 'capability-' || leftPad(toString(c), 2, '0'), 'team-' || leftPad(toString(t), 5, '0'), \
+                      toDate('2025-01-01') + d FROM input('c UInt8, t UInt16, d UInt16') FORMAT RowBinary";
+        for (chunk, pairs) in history.pairs.chunks(TEAMS * CAPABILITIES / 10).enumerate() {
+            let mut rows = Vec::new();
+            for (number, days) in pairs.iter().enumerate() {
+                let pair = chunk * TEAMS * CAPABILITIES / 10 + number;
+                for (day, _) in days.iter().enumerate().filter(|(_, used)| **used) {
+                    rows.push((pair % CAPABILITIES) as u8);
+                    rows.extend(((pair / CAPABILITIES) as u16).to_le_bytes());
+                    rows.extend((day as u16).to_le_bytes());
+                }
+            }
+            clickhouse.send(insert, &rows);
+        }
+        clickhouse.send("", b"OPTIMIZE TABLE uses FINAL");
+        let rows = clickhouse.send("", b"SELECT count() FROM uses");
+        assert_eq!(rows.trim(), history.uses().to_string(), "it must have every use");
+        clickhouse
+    }
+
+    fn send(&self, query: &str, body: &[u8]) -> String {
+        let request = ureq::post(self.service.url()).query("query", query);
+        let answer = request.config().http_status_as_error(false).build().send(body);
+        let mut answer = answer.expect("ClickHouse answers");
+        let text = answer.body_mut().read_to_string().expect("a text");
+        assert!(answer.status().is_success(), "{text}");
+        text
+    }
+
+    fn ask(&self, query: &str) -> Vec<u64> {
+        let text = self.send("", query.as_bytes());
+        let numerator = |line: &str| line.rsplit('\t').next()?.parse().ok();
+        text.lines().map(|line| numerator(line).expect("a number")).collect()
+    }
+
+    /// CPU seconds that an answer takes.
+    fn cpu(&self, query: &str) -> f64 {
+        let used = || cpu_of(self.service.place().pid().expect("it runs"));
+        let before = used();
+        self.ask(query);
+        used() - before
+    }
 }
 
 /// Which team used which capability on which day: a year of flags for each pair, empty if never adopted.

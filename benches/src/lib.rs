@@ -2,9 +2,13 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a benchmark that cannot go on ends with what went wrong")]
 
+pub mod cluster;
 pub mod copies;
 pub mod load;
 pub mod mix;
+pub mod otlp;
+pub mod records;
+pub mod rotel;
 pub mod server;
 
 use rustix::time::{ClockId, clock_gettime};

@@ -10,6 +10,7 @@ use milepost_wire::pb::event_result::Fate;
 use milepost_wire::pb::ingest_service_server::{IngestService, IngestServiceServer};
 use prost::Message as _;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
@@ -48,11 +49,38 @@ impl Sent {
     }
 }
 
+/// Where events are sent.
+const PUBLISH: &str = "/milepost.v1.IngestService/Publish";
+
 /// Sends all requests over one connection per 100 in flight, `in_flight` of them at a time. None may be refused.
 pub fn publish(server: &Server, requests: &Arc<Vec<Bytes>>, in_flight: usize) -> Sent {
+    let cpu = server.cpu();
+    let fates = |answer| {
+        let results = published(answer).results;
+        let is_new = |result: &&pb::EventResult| match &result.fate {
+            Some(Fate::Stored(_)) => true,
+            Some(Fate::Duplicate(_)) => false,
+            other => panic!("neither stored nor duplicate: {other:?}"),
+        };
+        let stored = results.iter().filter(is_new).count();
+        (stored, results.len() - stored)
+    };
+    let (answers, seconds) = send_all(server, PUBLISH, requests, in_flight, fates);
+    let (stored, duplicate) = answers.into_iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+    Sent { stored, duplicate, seconds, cpu: server.cpu() - cpu }
+}
+
+/// Sends all requests to a method, and gives what `read` makes of the answers, in no order, and how many seconds it took.
+pub fn send_all<T: Send + 'static>(
+    server: &Server,
+    method: &'static str,
+    requests: &Arc<Vec<Bytes>>,
+    in_flight: usize,
+    read: impl Fn(Bytes) -> T + Clone + Send + Sync + 'static,
+) -> (Vec<T>, f64) {
     let runtime = Runtime::new().expect("a runtime");
-    let (cpu, began) = (server.cpu(), Instant::now());
-    let (stored, duplicate) = runtime.block_on(async {
+    let began = Instant::now();
+    let answers = runtime.block_on(async {
         let next = Arc::new(AtomicUsize::new(0));
         let mut senders = JoinSet::new();
         let mut channel = connect(server).await;
@@ -60,12 +88,19 @@ pub fn publish(server: &Server, requests: &Arc<Vec<Bytes>>, in_flight: usize) ->
             if number % 100 == 99 {
                 channel = connect(server).await;
             }
-            senders.spawn(send(channel.clone(), Arc::clone(requests), Arc::clone(&next)));
+            let (channel, requests, next) = (channel.clone(), Arc::clone(requests), Arc::clone(&next));
+            let read = read.clone();
+            senders.spawn(async move {
+                let mut answers = Vec::new();
+                while let Some(request) = requests.get(next.fetch_add(1, Relaxed)) {
+                    answers.push(read(call(channel.clone(), method, request.clone()).await));
+                }
+                answers
+            });
         }
-        let sums = senders.join_all().await;
-        sums.into_iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+        senders.join_all().await.into_iter().flatten().collect()
     });
-    Sent { stored, duplicate, seconds: began.elapsed().as_secs_f64(), cpu: server.cpu() - cpu }
+    (answers, began.elapsed().as_secs_f64())
 }
 
 async fn connect(server: &Server) -> Channel {
@@ -73,31 +108,31 @@ async fn connect(server: &Server) -> Channel {
     endpoint.connect().await.expect("the server takes gRPC")
 }
 
-async fn send(channel: Channel, requests: Arc<Vec<Bytes>>, next: Arc<AtomicUsize>) -> (usize, usize) {
-    let (mut stored, mut duplicate) = (0, 0);
-    while let Some(request) = requests.get(next.fetch_add(1, Relaxed)) {
-        let response = call(channel.clone(), request.clone()).await.expect("an answer");
-        for result in response.results {
-            match result.fate {
-                Some(Fate::Stored(_)) => stored += 1,
-                Some(Fate::Duplicate(_)) => duplicate += 1,
-                other => panic!("neither stored nor duplicate: {other:?}"),
-            }
-        }
-    }
-    (stored, duplicate)
+/// The answer, which must be one.
+async fn call(channel: Channel, method: &'static str, request: Bytes) -> Bytes {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.expect("a connection");
+    let path = PathAndQuery::from_static(method);
+    client.unary(Request::new(request), path, Encoded).await.expect("an answer").into_inner()
 }
 
-async fn call(channel: Channel, request: Bytes) -> Result<pb::PublishResponse, Status> {
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let path = PathAndQuery::from_static("/milepost.v1.IngestService/Publish");
-    Ok(client.unary(Request::new(request), path, Encoded).await?.into_inner())
+fn published(answer: Bytes) -> pb::PublishResponse {
+    pb::PublishResponse::decode(answer).expect("an answer to events")
 }
 
 /// Sends each request at its time, `per_second` of them, whether or not those before it are answered, and gives how long each
 /// took from the moment it was due: a server that stalls is not spared the calls it kept from being made.
 pub fn publish_at(server: &Server, requests: &[Bytes], per_second: f64) -> Vec<f64> {
+    publish_until(server, requests, per_second, &watch::Sender::new(false).subscribe())
+}
+
+/// The same, until it is told to stop, if that is sooner.
+pub fn publish_until(
+    server: &Server,
+    requests: &[Bytes],
+    per_second: f64,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<f64> {
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let channel = connect(server).await;
@@ -106,9 +141,12 @@ pub fn publish_at(server: &Server, requests: &[Bytes], per_second: f64) -> Vec<f
         for (number, request) in requests.iter().enumerate() {
             let due = began + Duration::from_secs_f64(number as f64 / per_second);
             tokio::time::sleep_until(due.into()).await;
+            if *stopped.borrow() {
+                break;
+            }
             let (channel, request) = (channel.clone(), request.clone());
             calls.spawn(async move {
-                let response = call(channel, request).await.expect("an answer");
+                let response = published(call(channel, PUBLISH, request).await);
                 assert!(response.results.iter().all(|r| matches!(r.fate, Some(Fate::Stored(_)))));
                 due.elapsed().as_secs_f64()
             });
@@ -119,12 +157,12 @@ pub fn publish_at(server: &Server, requests: &[Bytes], per_second: f64) -> Vec<f
     })
 }
 
-/// Requests that are encoded already.
+/// Requests that are encoded already, and answers that still are.
 struct Encoded;
 
 impl Codec for Encoded {
     type Encode = Bytes;
-    type Decode = pb::PublishResponse;
+    type Decode = Bytes;
     type Encoder = Self;
     type Decoder = Self;
 
@@ -148,12 +186,11 @@ impl Encoder for Encoded {
 }
 
 impl Decoder for Encoded {
-    type Item = pb::PublishResponse;
+    type Item = Bytes;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        let bytes = buffer.copy_to_bytes(buffer.remaining());
-        pb::PublishResponse::decode(bytes).map(Some).map_err(|error| Status::internal(error.to_string()))
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }
 

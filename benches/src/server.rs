@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Linux counts the CPU time of processes in hundredths of a second for every reader.
 const TICKS: f64 = 100.0;
+
+/// Between two looks at whether a server has come up.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A child that listens; killed when dropped.
 pub struct Server {
@@ -26,6 +30,23 @@ impl Server {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.env("RUST_LOG", "warn");
         Self::start(&mut command)
+    }
+
+    /// `milepost serve` as a role of a cluster, with these variables. It listens at once; see [`Self::wait_until_ready`].
+    pub fn role(role: &str, variables: &[(String, String)]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--role", role]).env("RUST_LOG", "warn");
+        Self::start(command.envs(variables.iter().cloned()))
+    }
+
+    /// A program that listens at this address, from the moment on that it does.
+    pub fn other(command: &mut Command, address: SocketAddr) -> Self {
+        let began = Instant::now();
+        let child = command.spawn().expect("the server starts");
+        let mut server = Self { child, url: format!("http://{address}"), started_in: Duration::ZERO };
+        wait_until("it listens", LOOK, || TcpStream::connect(address).is_ok());
+        server.started_in = began.elapsed();
+        server
     }
 
     /// This program itself, started once more with the variable set: see [`crate::load::serve_empty_handler`].
@@ -60,21 +81,24 @@ impl Server {
         assert!(self.child.wait().is_ok_and(|status| status.success()), "it ends as it should");
     }
 
+    /// Waits until it says that requests should be sent to it.
+    pub fn wait_until_ready(&self) {
+        wait_until("it is ready", LOOK, || self.is_ready());
+    }
+
+    /// Whether it says that requests should be sent to it.
+    pub fn is_ready(&self) -> bool {
+        ureq::get(format!("{}/readyz", self.url)).call().is_ok()
+    }
+
     /// CPU seconds it has used so far, in all its threads, those that have ended included.
     pub fn cpu(&self) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("Linux tells");
-        // The name of the program may have blanks in it; behind it nothing has. User and system time are fields 14 and 15.
-        let (_, fields) = text.rsplit_once(')').expect("a name");
-        let ticks =
-            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
-        ticks.sum::<f64>() / TICKS
+        cpu_of(self.child.id())
     }
 
     /// Bytes of memory it occupies.
     pub fn memory(&self) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux tells");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
-        line.split_whitespace().next().expect("a number").parse::<f64>().expect("kilobytes") * 1024.0
+        memory_of(self.child.id())
     }
 
     /// `GET`, with how long it took.
@@ -98,6 +122,32 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// CPU seconds a process has used so far, in all its threads, those that have ended included.
+pub fn cpu_of(process: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux tells");
+    // The name of the program may have blanks in it; behind it nothing has. User and system time are fields 14 and 15.
+    let (_, fields) = text.rsplit_once(')').expect("a name");
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
+    ticks.sum::<f64>() / TICKS
+}
+
+/// Bytes of memory a process occupies.
+pub fn memory_of(process: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.split_whitespace().next().expect("a number").parse::<f64>().expect("kilobytes") * 1024.0
+}
+
+/// Asks every so often, and gives up after some minutes.
+pub fn wait_until(what: &str, every: Duration, mut holds: impl FnMut() -> bool) {
+    const PATIENCE: Duration = Duration::from_secs(300);
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "waited too long until {what}");
+        std::thread::sleep(every);
     }
 }
 

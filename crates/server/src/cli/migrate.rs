@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use milepost_model::Positions;
 use milepost_store::clickhouse::{Agreement, ClickHouse};
 
 use super::{Failure, asking};
-use crate::config::{self, Flags, Settings};
+use crate::config::{self, Flags, KafkaSettings, Settings};
 
 const MIGRATE: &str = "\
 Examples:
@@ -84,13 +85,19 @@ impl ReplayArgs {
         let progress = super::block_on(async {
             clickhouse.check_schema().await.map_err(Failure::new)?;
             let known = clickhouse.progress().await.map_err(Failure::new)?.positions;
-            let from_the_first = known.iter().map(|(partition, _)| (partition.clone(), 0)).collect();
-            clickhouse.rewind(&from_the_first).await.map_err(Failure::new)
+            clickhouse.rewind(&from_the_first(&known, &settings.kafka)).await.map_err(Failure::new)
         })?;
         let again = progress.epoch;
         asking::print(&format!("the log is read again from its earliest record, for the {again}. time\n"))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Where the log begins. What was read of other topics stays as it is: nobody reads those any more.
+fn from_the_first(known: &Positions, kafka: &KafkaSettings) -> Positions {
+    let is_read = |topic: &str| topic == kafka.topic || topic == kafka.refused_topic;
+    let read = known.iter().filter(|(partition, _)| is_read(&partition.topic));
+    read.map(|(partition, _)| (partition.clone(), 0)).collect()
 }
 
 fn clickhouse(settings: &Settings) -> Result<ClickHouse, Failure> {
@@ -100,4 +107,26 @@ fn clickhouse(settings: &Settings) -> Result<ClickHouse, Failure> {
         return Err(Failure::usage(message));
     }
     ClickHouse::new(&settings.clickhouse.options()).map_err(Failure::usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use milepost_model::Partition;
+
+    use super::*;
+
+    #[test]
+    fn topics_that_nobody_reads_any_more_stay_where_they_are() {
+        let partition = |topic: &str, number| Partition { topic: topic.into(), number };
+        let known = [("old", 0, 5), ("new", 0, 7), ("new", 1, 9), ("refused", 0, 3)];
+        let known = known.into_iter().map(|(topic, number, next)| (partition(topic, number), next)).collect();
+        let kafka = KafkaSettings {
+            topic: "new".into(),
+            refused_topic: "refused".into(),
+            ..KafkaSettings::default()
+        };
+        let again = [("new", 0), ("new", 1), ("refused", 0)];
+        let again = again.into_iter().map(|(topic, number)| (partition(topic, number), 0)).collect();
+        assert_eq!(from_the_first(&known, &kafka), again);
+    }
 }

@@ -3,6 +3,8 @@
 use milepost_model::{Event, EventId, EventKey, Timestamp};
 use tokio::runtime::Handle;
 
+use super::load::pieces;
+use super::versions::Winner;
 use super::{ClickHouse, Counts, Error};
 use crate::{Horizon, Loaded, Quarantined, Reader, Sizes, StoreError};
 
@@ -18,9 +20,9 @@ impl Reader for ClickHouseReader {
         self.runtime.block_on(self.clickhouse.winners_where(
             &format!("key = {}", key.0),
             &mut 0,
-            &mut |event: &Event, _| {
-                if event.at() == at {
-                    found.push(event.id.clone());
+            &mut |winner: Winner| {
+                if winner.event.is_some_and(|event| event.at() == at) {
+                    found.push(winner.id);
                 }
             },
         ))?;
@@ -29,11 +31,13 @@ impl Reader for ClickHouseReader {
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
         self.runtime.block_on(async {
-            let progress = self.clickhouse.progress().await?;
-            let rows = self.clickhouse.rows().await?;
-            self.clickhouse
-                .winners(&progress.positions, rows, &mut |_, _| {}, |event, _| each(event))
-                .await?;
+            let clickhouse = &self.clickhouse;
+            let freezes = clickhouse.freezes().await?;
+            let progress = clickhouse.progress().await?;
+            for keys in pieces(clickhouse.rows().await?) {
+                let each = |_, event: Option<Event>| event.iter().for_each(&mut *each);
+                clickhouse.piece(keys, &progress.positions, &freezes, &mut 0, each).await?;
+            }
             Ok(())
         })
     }
@@ -52,7 +56,7 @@ impl Reader for ClickHouseReader {
     }
 
     fn horizon(&mut self) -> Result<Option<Horizon>, StoreError> {
-        Ok(None)
+        Ok(self.runtime.block_on(self.clickhouse.horizon())?)
     }
 
     fn sizes(&mut self) -> Result<Sizes, StoreError> {

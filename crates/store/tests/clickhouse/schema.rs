@@ -13,7 +13,7 @@ fn it_is_done_once() {
     let check = || database.runtime.block_on(database.clickhouse.check_schema());
     assert!(matches!(check(), Err(Error::Schema(said)) if said.contains("milepost migrate")));
     let applied = migrate();
-    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(migrate(), []);
     check().unwrap();
 }
@@ -53,6 +53,14 @@ fn cut_off_anywhere_it_is_done_by_the_next_one() {
         "VALUES (1",
         "VIEW",
         "VALUES (2",
+        "metrics (",
+        "metric_history (",
+        "metric_today",
+        "VALUES (3",
+        "frozen (",
+        "frozen_events (",
+        "freezes (",
+        "VALUES (4",
     ];
     let database = Database::empty("cut");
     let proxy = Proxy::before(&database.options.url, database.runtime.handle());
@@ -132,7 +140,7 @@ fn users_and_passwords() {
         "{missing}"
     );
     runtime().block_on(sql(&default, "CREATE DATABASE milepost")).unwrap();
-    assert_eq!(migrate(&milepost).unwrap().len(), 2);
+    assert_eq!(migrate(&milepost).unwrap().len(), 4);
     let kept = runtime().block_on(async {
         let clickhouse = ClickHouse::new(&milepost)?;
         let log = Log::of(some(3));

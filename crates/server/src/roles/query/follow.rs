@@ -10,8 +10,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use milepost_store::Sizes;
-use milepost_store::clickhouse::{self, Agreement, ClickHouse, Counts, Error, Follower, Progress};
+use milepost_model::Day;
+use milepost_store::clickhouse::{self, Agreement, Change, ClickHouse, Counts, Error, Follower, Progress};
+use milepost_store::{Horizon, Sizes};
 use parking_lot::Mutex;
 
 use super::super::patience;
@@ -29,8 +30,11 @@ const MEASURE: Duration = Duration::from_secs(15);
 /// How often it is looked whether another configuration has been agreed on.
 const AGREE: Duration = Duration::from_secs(2);
 
-/// How far it has come.
-#[derive(Debug, Default)]
+/// Since when everything may be another.
+pub(super) const EVERY_DAY: Day = Day::from_number(i32::MIN);
+
+/// How far it has come. Locked before the Model by whoever needs both.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Followed {
     pub(super) progress: Progress,
     pub(super) failures: u64,
@@ -38,6 +42,27 @@ pub(super) struct Followed {
     pub(super) counts: Counts,
     /// What is kept, as of some seconds ago.
     pub(super) sizes: Option<Sizes>,
+    /// How far retention had come, then.
+    pub(super) horizon: Option<Horizon>,
+    /// Versions that came too late to change anything.
+    pub(super) ignored: u64,
+    /// Whether the Model is that of the progress: not while it is being changed.
+    pub(super) settled: bool,
+    changed_since: Option<Day>,
+}
+
+impl Followed {
+    /// The first day as of whose end something may be another since this was asked last: all that is seen as of a day
+    /// happened on it or before. None: on no day.
+    pub(super) fn take_changes(&mut self) -> Option<Day> {
+        self.changed_since.take()
+    }
+
+    fn settle(&mut self, progress: &Progress, changed_since: Option<Day>) {
+        self.progress = progress.clone();
+        self.changed_since = [self.changed_since, changed_since].into_iter().flatten().min();
+        self.settled = true;
+    }
 }
 
 /// What the loop needs.
@@ -75,7 +100,7 @@ impl Follow {
     }
 
     /// Loads all there is.
-    async fn load(&self) -> Result<Follower, Error> {
+    pub(super) async fn load(&self) -> Result<Follower, Error> {
         for migration in self.clickhouse.migrate().await? {
             tracing::info!(number = migration.number, name = migration.name, "migrated ClickHouse");
         }
@@ -96,12 +121,14 @@ impl Follow {
             return Err(Error::Unavailable(what.into()));
         }
         tracing::info!(events = model.events(), seconds = at.elapsed().as_secs_f64(), "the Model is there");
+        self.followed.lock().settled = false;
         *self.engine.model.write() = model;
         {
             let mut followed = self.followed.lock();
-            (followed.progress, followed.counts) = (follower.progress().clone(), counts);
+            followed.counts = counts;
+            followed.settle(follower.progress(), Some(EVERY_DAY));
         }
-        self.measure().await?;
+        self.measure().await;
         self.caught_up(at);
         self.health.set_starting(None);
         self.engine.changed.send_modify(|changes| *changes += 1);
@@ -113,7 +140,7 @@ impl Follow {
         let (mut agreed, mut measured) = (Instant::now(), Instant::now());
         loop {
             if measured.elapsed() >= MEASURE {
-                self.measure().await?;
+                self.measure().await;
                 measured = Instant::now();
             }
             if agreed.elapsed() >= AGREE {
@@ -122,16 +149,13 @@ impl Follow {
             }
             let at = Instant::now();
             match follower.follow(RECORDS).await? {
-                clickhouse::Followed::Changed { changes, counts, more } => {
-                    if !changes.is_empty() {
-                        self.apply(&changes);
-                        self.engine.changed.send_modify(|changes| *changes += 1);
-                    }
+                clickhouse::Followed::Changed { changes, counts, ignored, more } => {
                     {
                         let mut followed = self.followed.lock();
-                        followed.progress = follower.progress().clone();
+                        followed.ignored += ignored;
                         followed.counts += counts;
                     }
+                    self.take(&changes, follower.progress());
                     if more {
                         continue;
                     }
@@ -140,7 +164,7 @@ impl Follow {
                 // The answers there are stay right, and become older.
                 clickhouse::Followed::Recovering => {}
                 clickhouse::Followed::Reload => {
-                    tracing::info!("the log was read again: loading events");
+                    tracing::info!("the log was read again, or retention has moved on: loading events");
                     return Ok(());
                 }
             }
@@ -148,7 +172,17 @@ impl Follow {
         }
     }
 
-    fn apply(&self, changes: &[clickhouse::Change]) {
+    /// Makes the Model that of this progress.
+    pub(super) fn take(&self, changes: &[Change], progress: &Progress) {
+        self.followed.lock().settled = changes.is_empty();
+        self.apply(changes);
+        self.followed.lock().settle(progress, first_day(changes));
+        if !changes.is_empty() {
+            self.engine.changed.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    fn apply(&self, changes: &[Change]) {
         for some in changes.chunks(LOCKED) {
             let mut model = self.engine.model.write();
             for change in some {
@@ -160,12 +194,13 @@ impl Follow {
         }
     }
 
-    /// Asks how much is kept.
-    async fn measure(&self) -> Result<(), Error> {
+    /// Asks how much is kept. What cannot be told now is told later.
+    async fn measure(&self) {
         let counts = self.followed.lock().counts;
-        let sizes = self.clickhouse.sizes_beside(counts).await?;
-        self.followed.lock().sizes = Some(sizes);
-        Ok(())
+        let (sizes, horizon) = tokio::join!(self.clickhouse.sizes_beside(counts), self.clickhouse.horizon());
+        let mut followed = self.followed.lock();
+        followed.sizes = sizes.ok().or(followed.sizes);
+        followed.horizon = horizon.unwrap_or(followed.horizon);
     }
 
     fn caught_up(&self, at: Instant) {
@@ -194,4 +229,13 @@ impl Follow {
         }
         Ok(())
     }
+}
+
+/// The first day that anything of it happened on.
+fn first_day(changes: &[Change]) -> Option<Day> {
+    changes
+        .iter()
+        .flat_map(|change| change.old.iter().chain([&change.new]))
+        .map(|event| event.at().day())
+        .min()
 }
