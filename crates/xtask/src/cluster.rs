@@ -63,7 +63,7 @@ impl Cluster {
             Some(directory) => directory.clone(),
             None => services::in_target("cluster")?,
         };
-        let binary = build()?;
+        let binary = binary()?;
         let done = services::up(&Up::afresh(&directory))
             .and_then(|addresses| self.show(&asked, &directory, &binary, &addresses));
         progress("ending Kafka, ClickHouse and Prometheus");
@@ -91,6 +91,7 @@ impl Cluster {
         scraped(directory, &urls)?;
         let [ingest, .., first, second] = &urls[..] else { return Ok(()) };
         let events = import(binary, ingest)?;
+        progress(format_args!("{events} events are in the log"));
         for replica in [first, second] {
             while position(replica)? < events {
                 asked.not_yet()?;
@@ -112,6 +113,11 @@ impl Cluster {
         let _ = asked.0.recv();
         Ok(())
     }
+}
+
+/// The binary: `MILEPOST_BIN`, as for the tests, else the release build of this checkout.
+fn binary() -> Result<PathBuf, Problem> {
+    std::env::var_os("MILEPOST_BIN").map_or_else(build, |path| Ok(path.into()))
 }
 
 fn build() -> Result<PathBuf, Problem> {
@@ -189,6 +195,8 @@ impl Member {
         let said = File::create(&log).map_err(Problem::file(&log))?;
         let mut command = Command::new(binary);
         command.args(["serve", "--role", role, "--listen", "127.0.0.1:0", "--config"]).arg(config);
+        // These are about the tests.
+        command.env_remove("MILEPOST_BIN").env_remove("MILEPOST_CACHE");
         // Ctrl-C is for us: they end before what they need does.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         let name = format!("milepost serve --role {role}");

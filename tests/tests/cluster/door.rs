@@ -99,10 +99,9 @@ fn f14_topics_that_others_fill() {
     taken(&cluster, &topic, &own_group);
     let fates = ["stored", "duplicate", "refused"].map(|fate| {
         let labels = ["door=\"kafka\"", &format!("fate=\"{fate}\"")];
-        exposition::sum(&one.metrics(), "milepost_events_total", &labels)
+        exposition::sum(&one.metrics(), "milepost_events_total", &labels) as usize
     });
-    let fated: f64 = fates.iter().sum();
-    assert_eq!(fated, records.len() as f64, "each has one fate");
+    assert_eq!(fates.iter().sum::<usize>(), records.len(), "each has one fate: {fates:?}");
     let sent = Installation::new(&cluster.embedded());
     let expected = sent.serve();
     send(&expected, &lines, 100);
