@@ -23,7 +23,8 @@ const BATCH: u64 = 100;
 const LOOK: Duration = Duration::from_millis(100);
 
 fn main() {
-    let (events, probes) = (setting("MILEPOST_BENCH_EVENTS", 500_000), setting("MILEPOST_BENCH_PROBES", 1_000));
+    let (events, probes) =
+        (setting("MILEPOST_BENCH_EVENTS", 500_000), setting("MILEPOST_BENCH_PROBES", 1_000));
     let engines = Engines::start();
     let cluster = Cluster::new(&engines);
     let [ingest, aggregate, query] = ["ingest", "aggregate", "query"].map(|role| cluster.role(role));
@@ -34,7 +35,10 @@ fn main() {
     assert_eq!(sent.stored, events as usize);
     wait_until("the replica has all", LOOK, || query.metric("milepost_model_events") as u64 == events);
     let most = events as f64 / began.elapsed().as_secs_f64();
-    println!("at most {most:.0} events/s from the first sent to the last seen; taken at {:.0}/s", sent.rate());
+    println!(
+        "at most {most:.0} events/s from the first sent to the last seen; taken at {:.0}/s",
+        sent.rate()
+    );
 
     let half = most / 2.0;
     let requests = mix.requests(events..events * 8, BATCH);
@@ -43,7 +47,8 @@ fn main() {
     let (mut seconds, sent, took) = thread::scope(|scope| {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let (ingest, requests) = (&ingest, &requests);
-        let sender = scope.spawn(move || publish_until(ingest, requests, half / BATCH as f64, &stopped).len() as u64);
+        let sender =
+            scope.spawn(move || publish_until(ingest, requests, half / BATCH as f64, &stopped).len() as u64);
         let began = Instant::now();
         let seconds = probe(ingest, &query, probes as usize);
         stop.send_replace(true);
@@ -55,7 +60,9 @@ fn main() {
     seconds.sort_by(f64::total_cmp);
     let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| quantile(&seconds, q) * 1e3);
     println!("{} probes beside {:.0} events/s", seconds.len(), sent as f64 / took);
-    println!("event acked -> in a replica's /metrics    p50 {p50:.0} ms    p99 {p99:.0} ms    max {max:.0} ms");
+    println!(
+        "event acked -> in a replica's /metrics    p50 {p50:.0} ms    p99 {p99:.0} ms    max {max:.0} ms"
+    );
     let after = cpu();
     let cores = |cpu: f64| cpu / took;
     println!(

@@ -45,7 +45,11 @@ fn main() {
     assert_eq!((first.stored, records.len()), (events as usize, events as usize), "a record for every event");
     let sizes = |all: &[Bytes]| all.iter().map(Bytes::len).sum::<usize>() as f64 / events as f64;
     let size = records.iter().map(|record| record.key.len() + record.value.len()).sum::<usize>();
-    println!("{events} events of {:.0} bytes, records of {:.0}", sizes(&requests), size as f64 / events as f64);
+    println!(
+        "{events} events of {:.0} bytes, records of {:.0}",
+        sizes(&requests),
+        size as f64 / events as f64
+    );
 
     let (empty, floor) = (Server::this_program_with(EMPTY), Floor::new(&engines, &records));
     let mut rotel = Peer::start(&engines, events);
@@ -130,7 +134,8 @@ impl Peer {
     fn start(engines: &Engines, events: u64) -> Option<Self> {
         let rotel = Rotel::fetch().inspect_err(|why| println!("no Rotel: {why}")).ok()?;
         let mix = Mix::of(events);
-        let batch = |start: u64| (start..(start + BATCH).min(events)).map(|number| mix.event(number)).collect();
+        let batch =
+            |start: u64| (start..(start + BATCH).min(events)).map(|number| mix.event(number)).collect();
         let encode = |events: Vec<_>| Bytes::from(Logs::of(&events).encode_to_vec());
         let starts = (0..events).step_by(BATCH as usize);
         let requests = Arc::new(starts.map(batch).map(encode).collect::<Vec<_>>());

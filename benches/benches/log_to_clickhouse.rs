@@ -71,7 +71,11 @@ fn main() {
     println!("{:<60}{together:>14.2}", "both together");
     println!("{:<60}{engine:>14.2}", "ClickHouse's Kafka engine and a view, same rows");
     println!("{:<60}{:>13.2}x", "Kafka engine / both together", engine / together);
-    println!("{:<60}{:>13.2}x", "Kafka engine but for such inserts / role aggregate", (engine - clickhouse) / aggregate);
+    println!(
+        "{:<60}{:>13.2}x",
+        "Kafka engine but for such inserts / role aggregate",
+        (engine - clickhouse) / aggregate
+    );
     println!("{:<60}{merging:>14.2}", "ClickHouse, which merges it all into one part later");
     let each = |bytes: u64| bytes as f64 / events as f64;
     println!(
@@ -154,7 +158,9 @@ fn merge(engines: &Engines, cluster: &Cluster) -> f64 {
 
 fn bytes_kept(engines: &Engines, cluster: &Cluster) -> u64 {
     let database = &cluster.database;
-    engines.number(&format!("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '{database}'"))
+    engines.number(&format!(
+        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '{database}'"
+    ))
 }
 
 /// How many there are, and a digest of what is in them, in no order.
@@ -164,5 +170,9 @@ fn rows(engines: &Engines, cluster: &Cluster) -> String {
         engines.ask(&format!("SELECT count(), sum(cityHash64({columns})) FROM {database}.{table}"))
     };
     let events = "key, source, id, revision, digest, topic, partition, offset, received_at, occurred_at, type, team, service, capability, content";
-    format!("{} {}", digest(events, "events"), digest("topic, partition, offset, key, source, id, content", "arrivals"))
+    format!(
+        "{} {}",
+        digest(events, "events"),
+        digest("topic, partition, offset, key, source, id, content", "arrivals")
+    )
 }

@@ -60,7 +60,8 @@ impl Engines {
             name.rsplit_once('-').is_some_and(|(of, _)| of == topic)
         });
         let files = partitions.flat_map(|partition| fs::read_dir(partition.path()).expect("a directory"));
-        let files = files.filter_map(Result::ok).filter(|file| file.path().extension() == Some("log".as_ref()));
+        let files =
+            files.filter_map(Result::ok).filter(|file| file.path().extension() == Some("log".as_ref()));
         files.map(|file| file.metadata().expect("a size").len()).sum()
     }
 

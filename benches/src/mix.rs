@@ -105,6 +105,7 @@ fn body(kind: u64, number: u64, team: u64, random: &mut Random) -> Body {
                 author: format!("developer-{}", team * 8 + random.below(8)),
                 committed_at: None,
             }],
+            unplanned: false,
         }),
         95..97 => Body::ServiceRegistered(pb::ServiceRegistered {
             owner: format!("team-{team}"),
@@ -119,6 +120,7 @@ fn body(kind: u64, number: u64, team: u64, random: &mut Random) -> Body {
         _ => Body::PipelineRunFinished(pb::PipelineRunFinished {
             pipeline: "build".into(),
             outcome: pb::Outcome::Success.into(),
+            duration_seconds: None,
         }),
     }
 }

@@ -32,6 +32,13 @@ TYPES = {
     "dev.cdevents.repository.created": ("service", "service_registered"),
     "dev.cdevents.pipelinerun.finished": (None, "pipeline_run_finished"),
     "dev.cdevents.change.merged": (None, "change_merged"),
+    "dev.cdevents.change.created": (None, "change_created"),
+    "dev.cdevents.incident.detected": ("incident", "incident_detected"),
+    "dev.cdevents.incident.reported": ("incident", "incident_reported"),
+    "dev.cdevents.incident.resolved": ("incident", "incident_resolved"),
+    MILEPOST + "environment.provisioned": (None, "environment_provisioned"),
+    MILEPOST + "probe.finished": ("capability", "probe_finished"),
+    MILEPOST + "requests.observed": ("service", "requests_observed"),
 }
 # 'kind (only upgraded or rolled_back)'
 KINDS_OF_DEPLOY = {"dev.cdevents.service.upgraded": "upgraded", "dev.cdevents.service.rolledback": "rolled_back"}
@@ -75,7 +82,18 @@ def without_absent(fields):
     return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
-def parse_body(name, kind, subject, data, actor, key):
+def linked(context):
+    """'the ids of the events that `context.links` name (`from`, `target`), each once'"""
+    ids = []
+    for link in context.get("links") or []:
+        for end in ("from", "target"):
+            identity = (link.get(end) or {}).get("contextId")
+            if identity and identity not in ids:
+                ids.append(identity)
+    return ids
+
+
+def parse_body(name, kind, context, subject, data, actor, key):
     """The fields of a body, as listed under 'The canonical form' of schemas/README.md."""
     content = subject.get("content") or {}
     if name == "dev.cdevents.repository.created":
@@ -119,6 +137,7 @@ def parse_body(name, kind, subject, data, actor, key):
             "artifact_id": content.get("artifactId"),
             "outcome": OUTCOMES[data["outcome"]] if data.get("outcome") else None,
             "kind": KINDS_OF_DEPLOY.get(name),
+            "unplanned": True if data.get("unplanned") else None,
             "changes": changes or None,
         })
     if kind == "service_removed":
@@ -127,8 +146,27 @@ def parse_body(name, kind, subject, data, actor, key):
         return without_absent({
             "pipeline": content.get("pipelineName"),
             "outcome": OUTCOMES[content["outcome"]] if content.get("outcome") else None,
+            "duration_seconds": data.get("durationSeconds"),
         })
-    if kind == "change_merged":
+    if kind in ("incident_detected", "incident_reported", "incident_resolved"):
+        return without_absent({
+            "incident_id": subject.get("id"),
+            "environment": (content.get("environment") or {}).get("id"),
+            "artifact_id": content.get("artifactId"),
+            "links": linked(context) or None,
+            "severity": data.get("severity"),
+        })
+    if kind == "environment_provisioned":
+        return without_absent({
+            "environment_id": subject.get("id"),
+            "outcome": OUTCOMES[content["outcome"]],
+            "duration_seconds": content.get("durationSeconds"),
+        })
+    if kind == "probe_finished":
+        return without_absent({"probe": content.get("probe"), "outcome": OUTCOMES[content["outcome"]]})
+    if kind == "requests_observed":
+        return without_absent({"indicator": content.get("indicator"), "good": content["good"], "total": content["total"]})
+    if kind in ("change_created", "change_merged"):
         return without_absent({"change_id": subject.get("id"), "repository": (content.get("repository") or {}).get("id")})
     return {}
 
@@ -144,11 +182,14 @@ def parse_event(record, key):
     # "customData wins; where it does not name the subject of the event, subject.id does"
     # 'An empty text is as good as none'
     names = {field: data.get(field) or None for field in ("team", "service", "capability")}
-    if subject_kind is not None and names[subject_kind] is None:
+    if subject_kind == "incident":
+        # 'customData wins', then `service.id` of the content; `subject.id` is the incident
+        names["service"] = names["service"] or ((subject.get("content") or {}).get("service") or {}).get("id") or None
+    elif subject_kind is not None and names[subject_kind] is None:
         names[subject_kind] = subject.get("id") or None
 
     actor = pseudonym(data.get("actor"), key)
-    body = parse_body(name, kind, subject, data, actor, key)
+    body = parse_body(name, kind, context, subject, data, actor, key)
     event = Event(
         source=context["source"], id=context["id"], revision=data.get("revision", 0),
         at=parse_instant(context["timestamp"]), actor=actor, kind=kind, body=body, **names,

@@ -3,7 +3,7 @@
     python3 generate.py --seed N [--events 300] --out DIR
 
 writes events.ndjson, config.json and questions.ndjson: few teams, services, capabilities and persons, clustered around
-a turn of the year or a leap day, so that every rule of METRICS.md sections 1 to 5 is reached often."""
+a turn of the year or a leap day, so that every rule of METRICS.md sections 1 to 7 is reached often."""
 
 import argparse
 import copy
@@ -280,6 +280,91 @@ class Generator:
         if shape == "sources":
             finish(self.later(instant), interaction, source=SOURCES[1 - SOURCES.index(source)])
 
+    def change(self, kind, instant, name):
+        return self.emit(f"dev.cdevents.change.{kind}", instant, name, {"repository": {"id": "r"}}, version="0.2.0")
+
+    def incident(self, stage, instant, name, source, content, links=(), **data):
+        record = self.emit(f"dev.cdevents.incident.{stage}", instant, name, content, version="0.2.0", source=source,
+                           severity=draw(self.random, {None: 2, "P1": 1}), **data)
+        if links:
+            ends = [{"linkType": "RELATION", "linkKind": "CAUSE", "target": {"contextId": link}} if self.chance(0.6)
+                    else {"linkType": "PATH", "from": {"contextId": link}} for link in links]
+            record["context"]["links"] = ends
+        return record
+
+    def delivery(self):
+        """Deploys of one service with what is known of their changes, and what came of them."""
+        service, instant = self.random.choice(SERVICES[:3]), self.when()
+        environment = draw(self.random, {"production": 6, "prod": 2, "live": 1, "staging": 1})
+        name = f"c{self.random.randrange(100)}"
+        changes = [{"id": name, "committedAt": self.written(instant - self.random.choice(GAPS))}]
+        if self.chance(0.5):
+            changes.append({"committedAt": self.written(instant + self.random.choice([-HOUR, HOUR]))})
+        for kind in ("created", "merged"):
+            if self.chance(0.7):
+                self.change(kind, instant - self.random.choice(GAPS[:9]), name)
+        deployed = self.deploy(service, instant, environment, draw(self.random, {"success": 6, None: 2, "failure": 1}),
+                               changes=changes, unplanned=True if self.chance(0.3) else None)
+        if self.chance(0.3):        # the same changes once more
+            self.deploy(service, self.later(instant), environment, changes=changes)
+        if self.chance(0.3):
+            again = self.deploy(service, self.later(instant), environment, "success", changes=[])
+            again["context"]["type"] = "dev.cdevents.service.rolledback.0.2.0"
+        if self.chance(0.8):
+            self.trouble(service, self.later(instant), environment, deployed)
+
+    def trouble(self, service, instant, environment, deployed):
+        source, name = self.random.choice(SOURCES), f"incident-{self.random.randrange(12)}" if self.chance(0.7) else None
+        about = {"environment": {"id": environment if self.chance(0.8) else "production"}} if self.chance(0.7) else {}
+        if self.chance(0.8):
+            about["service"] = {"id": service}
+        if self.chance(0.3):
+            about["artifactId"] = deployed["subject"]["content"]["artifactId"]
+        links = [deployed["context"]["id"]] if self.chance(0.3) else ["e1", "nothing"] if self.chance(0.1) else []
+        first = self.incident(draw(self.random, {"detected": 4, "reported": 1}), instant, name, source, about, links,
+                              team=self.maybe_team(0.3))
+        if name is None:
+            return                  # its id is its own event's, which nothing else names
+        if self.chance(0.3):
+            self.incident("reported", self.later(instant), name, source, {"service": {"id": self.random.choice(SERVICES)}}
+                          if self.chance(0.3) else {}, team=self.maybe_team(0.2))
+        if self.chance(0.7):
+            resolved = self.later(instant)
+            self.incident("resolved", resolved, name, source, about, [first["context"]["id"]] if self.chance(0.3) else [])
+            if self.chance(0.25):   # once more
+                self.incident("detected", self.later(resolved), name, source, {})
+                if self.chance(0.5):
+                    self.incident("resolved", self.later(self.later(resolved)), name, source, {})
+        if self.chance(0.08):
+            self.incident("resolved", instant, f"unheard-of-{self.random.randrange(9)}", source, about)
+
+    def samples(self):
+        """What service levels are made of, in bursts."""
+        source = self.random.choice(["pipeline", "environment", "probe", "requests"])
+        instant = self.when()
+        for _ in range(self.random.randint(1, 6)):
+            instant = self.later(instant) if self.chance(0.2) else min(instant + self.random.choice([0, 299, 300, 3599, 3600]) * SECOND, LAST * DAY)
+            names = {"team": self.maybe_team(0.4), "service": self.maybe_service(0.7)}
+            outcome = draw(self.random, {"success": 5, "failure": 2, "cancelled": 0.5})
+            seconds = self.random.choice([0, 599, 600, 601, 9_000])
+            timed = {"durationSeconds": seconds} if self.chance(0.8) else {}
+            if source == "pipeline":
+                content = {"pipelineName": self.random.choice(["build", "release", "nightly"])}
+                if self.chance(0.85):
+                    content["outcome"] = {"cancelled": "cancel"}.get(outcome, outcome)
+                self.emit("dev.cdevents.pipelinerun.finished", instant, "run", content, version="0.2.0", **names, **timed)
+            elif source == "environment":
+                self.milepost("environment.provisioned", instant, "preview", {"outcome": outcome, **timed},
+                              capability=self.random.choice(CAPABILITIES), **names)
+            elif source == "probe":
+                content = {"outcome": outcome, **({"probe": "login"} if self.chance(0.5) else {})}
+                self.milepost("probe.finished", instant, self.random.choice(["portal", "vault"]), content)
+            else:
+                total = self.random.choice([0, 1, 10, 1000])
+                content = {"good": self.random.randint(total * 9 // 10, total), "total": total,
+                           **({"indicator": self.random.choice(["latency", "errors"])} if self.chance(0.8) else {})}
+                self.milepost("requests.observed", instant, self.random.choice(SERVICES), content, team=names["team"])
+
     def keeping(self):
         capability, instant = self.random.choice(CAPABILITIES), self.when()
         if self.chance(0.4):    # within the grace after observed_since
@@ -352,7 +437,7 @@ class Generator:
         elif what == "type":
             other["context"]["type"] = MILEPOST + "capability.used.0.1.0"
             other["subject"] = {"id": "portal", "source": other["context"]["source"], "content": {}}
-            for name in ("outcome", "changes", "preexisting"):
+            for name in ("outcome", "changes", "preexisting", "unplanned", "severity", "durationSeconds"):
                 data.pop(name, None)
         else:
             instant = self.when()
@@ -409,9 +494,23 @@ class Generator:
                 capabilities[name]["mandated"] = self.chance(0.7)
         if self.chance(0.3):
             del capabilities["vault"]["observed_since"]         # then registrations may say it
+        def slo(sli, **more):
+            return {"sli": sli, "objective": self.random.choice(["0.5", "0.9", "0.75", "0.999"]),
+                    **({"window": self.random.choice(["1h", "1d", "7d", "28d", "400d"])} if self.chance(0.7) else {}), **more}
+
+        slos = {
+            "ci": slo("pipeline_runs", **self.random.choice([{}, {"threshold": "10m"}, {"name": "*l*"}, {"service": "sh*"}])),
+            "deploys": slo("deploys", **self.random.choice([{}, {"environment": "prod*"}, {"team": "*p*"}, {"capability": "release-pipeline"}])),
+            "environments": slo("environments", threshold="10m", **self.random.choice([{}, {"capability": "*"}, {"team": "alpha"}])),
+            "interactions": slo("interactions", **self.random.choice([{}, {"capability": "p*"}])),
+            "portal": slo("probes", capability="portal", **self.random.choice([{}, {"name": "login"}])),
+            "requests": slo("requests", **self.random.choice([{}, {"name": "latency"}, {"team": "*"}])),
+        }
         return {
+            "slo": slos,
             "capabilities": capabilities,
             "production": self.random.choice([["production", "prod"], ["production", "prod", "live"]]),
+            "incident_gap": self.random.choice(["24h", "1h", "3d", "0s"]),
             "min_group": draw(self.random, {5: 4, 3: 3, 2: 4}),
             "privacy_key": key,
         }
@@ -421,7 +520,7 @@ class Generator:
             self.milepost("team.registered", self.when(), team)
         scenarios = {
             self.life_of_a_service: 3, self.new_service: 4, self.change_of_owner: 1.5, self.onboarding: 5,
-            self.interaction: 6, self.keeping: 3, self.survey: 1.5, self.oddments: 2.5,
+            self.interaction: 6, self.keeping: 3, self.survey: 1.5, self.oddments: 2.5, self.delivery: 4, self.samples: 2,
         }
         while len(self.records) < self.size * 0.86:
             draw(self.random, scenarios)()

@@ -4,8 +4,14 @@ from values import DAY, day_of, format_day, format_instant
 
 # Per history: how many questions of each metric.
 NUMBERS = {"market_share": 10, "keep_rate": 16, "retention_curve": 4, "time_to_first_deploy": 9,
-           "onboarding_time": 9, "self_service_rate": 10, "nps": 8}
+           "onboarding_time": 9, "self_service_rate": 10, "nps": 8, "deployment_frequency": 8, "lead_time_for_changes": 6,
+           "slo_sli": 8, "slo_error_budget_remaining": 6, "slo_burn_rate": 6, "slo_compliance": 6,
+           "change_failure_rate": 10, "failed_deployment_recovery_time": 8, "rework_rate": 4, "time_to_restore": 8}
+DELIVERY_RULES = {"deployment_frequency": ["milepost", "devlake", "four_keys", "middleware"],
+                  "change_failure_rate": ["milepost", "devlake"]}
 RULES = ["window_after", "exact_day", "window_before", "any_repeat", "on_or_after"]
+DELIVERY = ("deployment_frequency", "lead_time_for_changes", "change_failure_rate", "failed_deployment_recovery_time",
+            "rework_rate", "time_to_restore")
 WINDOWS = ["1d", "2d", "7d", "28d", "90d", "180d", "400d"]
 
 
@@ -25,6 +31,10 @@ def as_of(random, instants, centre):
 
 def make_question(random, metric, teams, services, capabilities):
     question = {"metric": metric}
+    if metric.startswith("slo_"):
+        if random.random() < 0.3:
+            question["slo"] = random.choice(["ci", "deploys", "portal", "unheard-of"])
+        return question
 
     def sometimes(name, values, p=0.6):
         if random.random() < p:
@@ -58,6 +68,12 @@ def make_question(random, metric, teams, services, capabilities):
     if metric == "self_service_rate":
         sometimes("window", WINDOWS)
         sometimes("timeout", ["1s", "1h", "24h", "36h", "30d"], 0.4)
+    if metric in DELIVERY:
+        sometimes("window", WINDOWS + ["1000d"], 0.8)
+    if metric in DELIVERY_RULES:
+        sometimes("rule", DELIVERY_RULES[metric], 0.5)
+    if metric in ("failed_deployment_recovery_time", "time_to_restore"):
+        sometimes("estimator", ["observed"], 0.35)
     if metric == "nps":
         sometimes("window", WINDOWS + ["1000d"])
     return question

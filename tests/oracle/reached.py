@@ -16,10 +16,14 @@ offset leap-day year-end no-outcome failed-deploy staging no-capability empty-te
 retired-and-registered-at-once reregistered owner-changed owner-changed-on-a-day-of-use use-before-first-registration
 deploy-before-registration start-only finish-without-start finished-twice finish-after-time-out shared-interaction-id assisted-absent
 last-answer-at-the-same-instant same-instant mandated-registered observed-since-registered team-retired capability-retired
+deploys delivered unknown out_of_order linked artifact rolled_back nearby good unattributed recovered unrecovered hotfix planned
+resolved open elsewhere undetected rule-milepost rule-devlake rule-four_keys rule-middleware frequency no-frequency
+bad met missed no_data overspent no-burn-rate filter-slo incident-reopened incident-reported-after-resolution change-deployed-twice
 """.split()
 
 
 def look_at_answers(question, answers, reached):
+    reached["filter-slo"] += "slo" in question
     for name in ("capability", "team", "service"):
         reached[f"by-{name}"] += question.get("by") == name
         reached[f"filter-{name}"] += name in question
@@ -44,7 +48,14 @@ def look_at_answers(question, answers, reached):
         if "quantiles" in answer:
             reached["quantile"] += answer["quantiles"]["0.9"] is not None
             reached["no-quantile"] += answer["counts"].get("waiting", 0) > 0 and answer["quantiles"]["0.9"] is None
-            reached["ttfd-retired" if "deployed" in answer["counts"] else "onboarding-retired"] += answer["counts"]["retired"]
+            if "retired" in answer["counts"]:
+                reached["ttfd-retired" if "deployed" in answer["counts"] else "onboarding-retired"] += answer["counts"]["retired"]
+        if question["metric"] == "slo_error_budget_remaining" and answer["value"] is not None:
+            reached["overspent"] += answer["value"] < 0
+        if question["metric"] == "slo_burn_rate":
+            reached["no-burn-rate"] += answer["value"] is None
+        if question["metric"] == "deployment_frequency":
+            reached["no-frequency" if answer["value"] is None else "frequency"] += 1
         if question["metric"] == "nps" and answer["value"] is not None:
             reached["nps-no-margin" if answer["low"] is None else "nps-margin"] += 1
         # What a ratio says adds up.
@@ -121,6 +132,16 @@ def look_at_history(there, reached):
                 reached["use-before-first-registration"] += bool(owners) and e.at < owners[0][0]
         ends = there.production_deploys(service)
         reached["deploy-before-registration"] += bool(ends and registered_at) and ends[0].at < registered_at[0]
+    for kind, after in (("detected", "incident-reopened"), ("reported", "incident-reported-after-resolution")):
+        over = {}
+        for event in there.seen:
+            identity = event.source, event.body.get("incident_id")
+            if event.kind == "incident_resolved":
+                over[identity] = event.at
+            reached[after] += event.kind == f"incident_{kind}" and event.at > over.get(identity, event.at)
+    shipped = collections.Counter((event.service, change.get("id")) for event in there.seen if event.kind == "deployed"
+                                  for change in event.body.get("changes", []) if "committed_at" in change)
+    reached["change-deployed-twice"] += any(count > 1 for count in shipped.values())
     sources = collections.defaultdict(set)
     for (source, name), happened in there.interaction_events.items():
         sources[name].add(source)

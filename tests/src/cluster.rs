@@ -94,8 +94,13 @@ impl Cluster {
 
     /// As [`Self::run`], with variables over the configuration.
     pub fn run_with(&self, command: &str, variables: &[(&str, &str)]) -> Finished {
+        self.run_on(command, &[], variables)
+    }
+
+    /// As [`Self::run_with`], with more arguments behind.
+    pub fn run_on(&self, command: &str, more: &[&str], variables: &[(&str, &str)]) -> Finished {
         let arguments = [command, "--config", &self.file()];
-        binary::finish(binary::command().args(arguments).envs(variables.iter().copied()))
+        binary::finish(binary::command().args(arguments).args(more).envs(variables.iter().copied()))
     }
 
     /// A process of a role, once it listens. Variables are over the configuration.
@@ -142,13 +147,23 @@ impl Cluster {
 
     /// Where a replica stands in the log.
     pub fn position(&self, replica: &Served) -> Offsets {
-        let of_topic = |name: &str| {
-            let labels = name.strip_prefix("milepost_log_position{")?.strip_suffix('}')?;
+        self.by_partition(replica, "milepost_log_position")
+    }
+
+    /// How many partitions of the log an aggregator has.
+    pub fn share(&self, aggregator: &Served) -> usize {
+        self.by_partition(aggregator, "milepost_log_lag_records").len()
+    }
+
+    /// A family of `/metrics` with a sample for each partition of the log.
+    fn by_partition(&self, member: &Served, family: &str) -> Offsets {
+        let of_log = |name: &str| {
+            let labels = name.strip_prefix(family)?.strip_prefix('{')?;
             labels.contains(&format!("topic=\"{}\"", self.topic)).then_some(())?;
             labels.split_once("partition=\"")?.1.split('"').next()?.parse().ok()
         };
-        let samples = exposition::samples(&replica.metrics());
-        samples.iter().filter_map(|(name, value)| Some((of_topic(name)?, *value as i64))).collect()
+        let samples = exposition::samples(&member.metrics());
+        samples.iter().filter_map(|(name, value)| Some((of_log(name)?, *value as i64))).collect()
     }
 
     /// How far a topic has been kept, as ClickHouse says.

@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use milepost_services::shared::{self, Shared};
 use milepost_services::{Service, clickhouse, kafka};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// For what a server does at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -100,13 +105,48 @@ impl Kafka {
         read.filter(|(_, offset)| *offset > 0).collect()
     }
 
-    /// Appends to a partition what is no event.
+    /// Appends to a partition, as whoever has no Milepost at hand does.
     pub fn produce(&self, topic: &str, partition: i32, payload: &[u8]) {
-        let producer: BaseProducer = self.client().create().expect("a producer");
-        let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(b"key").payload(payload);
-        producer.send(record).expect("there is room");
-        producer.flush(PATIENCE).expect("it is acknowledged");
+        self.produce_all(
+            topic,
+            &[Record { partition: Some(partition), headers: Vec::new(), payload: payload.to_vec() }],
+        );
     }
+
+    /// Appends records, and waits until all of them are acknowledged.
+    pub fn produce_all(&self, topic: &str, records: &[Record]) {
+        let producer: BaseProducer = self.client().create().expect("a producer");
+        for Record { partition, headers, payload } in records {
+            let owned = headers.iter().fold(OwnedHeaders::new(), |owned, (key, value)| {
+                owned.insert(Header { key, value: Some(value.as_bytes()) })
+            });
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(payload).headers(owned);
+            record.partition = *partition;
+            producer.send(record).expect("there is room");
+        }
+        producer.flush(PATIENCE).expect("all is acknowledged");
+    }
+
+    /// Makes a topic.
+    pub fn make(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("a client");
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let runtime = Runtime::new().expect("a runtime");
+        let made =
+            runtime.block_on(admin.create_topics([&new], &AdminOptions::new())).expect("Kafka answers");
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+}
+
+/// A record of a topic that others fill.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its partition, if it is to be in a certain one.
+    pub partition: Option<i32>,
+    /// Its headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its value.
+    pub payload: Vec<u8>,
 }
 
 fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
@@ -117,7 +157,7 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
             Err(error) => panic!("{topic}: {error}"),
         });
     let topics = metadata.topics().iter();
-    topics.flat_map(|topic| topic.partitions()).map(rdkafka::metadata::MetadataPartition::id).collect()
+    topics.flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect()
 }
 
 fn offset_of(offset: Offset) -> Option<i64> {

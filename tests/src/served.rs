@@ -50,6 +50,13 @@ impl Installation {
         self.serve_by(binary::command()).unwrap_or_else(|ended| panic!("{ended:?}"))
     }
 
+    /// Serves it with variables over its configuration.
+    pub fn serve_with(&self, variables: &[(&str, &str)]) -> Served {
+        let mut command = binary::command();
+        command.envs(variables.iter().copied());
+        self.serve_by(command).unwrap_or_else(|ended| panic!("{ended:?}"))
+    }
+
     /// Serves it with places at which something is to happen: see `milepost_store::failpoint`.
     pub fn serve_failing(&self, failpoints: &str) -> Result<Served, Ended> {
         let mut command = binary::command();

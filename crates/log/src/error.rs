@@ -47,7 +47,7 @@ pub enum LogError {
     /// The log ends before what is known to have been read of it: it was truncated, or its topic was made anew.
     #[error(
         "{}/{} ends at offset {end}, but has been read up to {}: the topic was made anew, or Kafka has lost \
-         records. See docs/scaling.md, \"When Kafka has less than was read\"",
+         records. `milepost replay` has what is there read from its first record",
         read.partition.topic, read.partition.number, read.offset
     )]
     Shorter {

@@ -18,6 +18,8 @@ pub enum Kind {
     Durations,
     /// A score with its margin.
     Score,
+    /// A number without an interval.
+    Number,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             Self::Ratio => "ratio",
             Self::Durations => "duration",
             Self::Score => "score",
+            Self::Number => "number",
         }
     }
 }
@@ -40,6 +43,8 @@ pub enum Value {
     Durations(BTreeMap<&'static str, Option<u64>>),
     /// Value, and its interval where there is one.
     Score(Option<Score>),
+    /// A number, in the unit that the metric's definition gives it.
+    Number(Option<f64>),
 }
 
 /// A share of counts. [`Value::Ratio`] holds none if it is withheld.
@@ -115,6 +120,7 @@ impl Serialize for Answer {
                 map.serialize_entry("high", &interval.map(|i| i.1))?;
             }
             Value::Durations(quantiles) => map.serialize_entry("quantiles", quantiles)?,
+            Value::Number(number) => map.serialize_entry("value", number)?,
             Value::Score(score) => {
                 let interval = score.and_then(|s| s.interval);
                 map.serialize_entry("value", &score.map(|s| s.value))?;
@@ -176,12 +182,14 @@ impl Part {
 pub struct ExplainedUnit {
     /// Labels of the answer it belongs to.
     pub labels: Labels,
-    /// A team, a service, `developer service`, an interaction or a respondent.
+    /// A team, a service, `developer service`, an interaction, a respondent, a deploy, a change or an incident.
     pub unit: String,
     /// What became of it: a name such as `kept`, `waiting` or one of the counts.
     pub class: &'static str,
     /// What it is to the value.
     pub part: Part,
+    /// How many it stands for: of requests that were counted, all of them; else 1.
+    pub count: u64,
     /// The events it rests on, by time.
     pub events: Vec<(Timestamp, EventKey)>,
 }

@@ -1,11 +1,14 @@
 //! The part of the configuration that numbers depend on. It is part of every answer: its digest travels with it.
 
+pub mod slo;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::time::{Day, Span};
+use slo::Slo;
 
 /// What is configured about one capability.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,6 +51,12 @@ pub struct Config {
     pub min_group: u32,
     /// After how long an unfinished interaction counts as abandoned, unless its capability says otherwise.
     pub timeout: Span,
+    /// How long after a deploy an incident of its service may begin and still be put down to it, where nothing else says what
+    /// is to blame.
+    pub incident_gap: Span,
+    /// Service level objectives, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slo: BTreeMap<String, Slo>,
     /// Defaults of the parameters of the metrics.
     pub windows: Windows,
 }
@@ -66,6 +75,8 @@ pub struct Windows {
     pub time_to_first_deploy: Span,
     /// Trailing window of `onboarding_time`.
     pub onboarding_time: Span,
+    /// Trailing window of the delivery metrics.
+    pub delivery: Span,
     /// Horizon of `keep_rate`.
     pub horizon: Span,
     /// Grace of `keep_rate` and `retention_curve`.
@@ -80,6 +91,7 @@ impl Default for Windows {
             nps: Span::days(90),
             time_to_first_deploy: Span::days(180),
             onboarding_time: Span::days(180),
+            delivery: Span::days(28),
             horizon: Span::days(90),
             grace: Span::days(28),
         }
@@ -93,6 +105,8 @@ impl Default for Config {
             production: vec!["production".into(), "prod".into()],
             min_group: 5,
             timeout: Span::hours(24),
+            incident_gap: Span::hours(24),
+            slo: BTreeMap::new(),
             windows: Windows::default(),
         }
     }
@@ -139,7 +153,7 @@ impl Config {
             .is_none_or(|c| eligible(c.eligible_services.as_deref(), &c.ineligible_services, service))
     }
 
-    /// Spans that must be whole days and are not, each with its key and the reason.
+    /// Spans that must be whole days and are not, each with its key and the reason. Objectives know theirs: [`Slo::errors`].
     pub fn errors(&self) -> Vec<(String, String)> {
         let w = &self.windows;
         [
@@ -148,6 +162,7 @@ impl Config {
             ("windows.nps", w.nps),
             ("windows.time_to_first_deploy", w.time_to_first_deploy),
             ("windows.onboarding_time", w.onboarding_time),
+            ("windows.delivery", w.delivery),
             ("windows.horizon", w.horizon),
             ("windows.grace", w.grace),
         ]

@@ -10,6 +10,7 @@ pub enum Dimension {
     Capability,
     Team,
     Service,
+    Slo,
 }
 
 impl Dimension {
@@ -19,6 +20,7 @@ impl Dimension {
             Self::Capability => "capability",
             Self::Team => "team",
             Self::Service => "service",
+            Self::Slo => "slo",
         }
     }
 }
@@ -32,11 +34,12 @@ pub enum Unit {
     Service,
 }
 
-/// When a unit counts as having kept a capability. Days are counted from the day of first use, A.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// By which of several definitions a metric counts.
+///
+/// Of keeping a capability, where days are counted from the day of first use, A; and of delivery, as others count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// A use on at least one of A+H … A+H+G−1.
-    #[default]
     WindowAfter,
     /// A use on A+H.
     ExactDay,
@@ -46,6 +49,31 @@ pub enum Rule {
     AnyRepeat,
     /// A use on any day from A+H on.
     OnOrAfter,
+    /// Milepost's own.
+    Own,
+    /// That of Apache DevLake.
+    DevLake,
+    /// That of Four Keys.
+    FourKeys,
+    /// That of Middleware.
+    Middleware,
+}
+
+impl Rule {
+    /// Its name, as a parameter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WindowAfter => "window_after",
+            Self::ExactDay => "exact_day",
+            Self::WindowBefore => "window_before",
+            Self::AnyRepeat => "any_repeat",
+            Self::OnOrAfter => "on_or_after",
+            Self::Own => "milepost",
+            Self::DevLake => "devlake",
+            Self::FourKeys => "four_keys",
+            Self::Middleware => "middleware",
+        }
+    }
 }
 
 /// How quantiles treat what has not finished.
@@ -65,6 +93,7 @@ pub struct Selector {
     pub capability: Option<String>,
     pub team: Option<String>,
     pub service: Option<String>,
+    pub slo: Option<String>,
     pub by: Option<String>,
     pub unit: Option<String>,
     pub window: Option<String>,
@@ -96,6 +125,8 @@ pub struct Question {
     pub team: Option<String>,
     /// Only this service.
     pub service: Option<String>,
+    /// Only this objective.
+    pub slo: Option<String>,
     /// One answer for each of these.
     pub by: Option<Dimension>,
     /// What is counted.
@@ -110,8 +141,8 @@ pub struct Question {
     pub max_age: Option<u32>,
     /// Wins over the configured time-outs of interactions.
     pub timeout: Option<Span>,
-    /// Rule of `keep_rate`.
-    pub rule: Rule,
+    /// By which rule, for metrics that have several.
+    pub rule: Option<Rule>,
     /// Estimator of quantiles.
     pub estimator: Estimator,
 }
@@ -171,11 +202,13 @@ impl std::fmt::Display for AsOf {
 }
 
 impl Selector {
-    /// Reads the parameters. Those the metric has no use for must be absent: `parameters` names the ones it takes.
+    /// Reads the parameters. Those the metric has no use for must be absent: `parameters` names the ones it takes, and `rules`
+    /// those of its rules, the default first.
     pub fn read(
         &self,
         config: &Config,
         parameters: &[Parameter],
+        rules: &[Rule],
         window: fn(&Windows) -> Span,
     ) -> Result<Question, QuestionError> {
         for (name, value) in self.fields() {
@@ -189,6 +222,7 @@ impl Selector {
             capability: self.capability.clone(),
             team: self.team.clone(),
             service: self.service.clone(),
+            slo: self.slo.clone(),
             by: choice(
                 "by",
                 self.by.as_deref(),
@@ -212,17 +246,7 @@ impl Selector {
                 .as_deref()
                 .map(|text| text.parse().map_err(|e: SpanError| QuestionError::new("timeout", e.to_string())))
                 .transpose()?,
-            rule: choice(
-                "rule",
-                self.rule.as_deref(),
-                &[
-                    ("window_after", Rule::WindowAfter),
-                    ("exact_day", Rule::ExactDay),
-                    ("window_before", Rule::WindowBefore),
-                    ("any_repeat", Rule::AnyRepeat),
-                    ("on_or_after", Rule::OnOrAfter),
-                ],
-            )?,
+            rule: rule(self.rule.as_deref(), rules)?,
             estimator: choice(
                 "estimator",
                 self.estimator.as_deref(),
@@ -232,11 +256,12 @@ impl Selector {
     }
 
     /// Every field with its name.
-    pub fn fields(&self) -> [(&'static str, Option<&String>); 12] {
+    pub fn fields(&self) -> [(&'static str, Option<&String>); 13] {
         [
             ("capability", self.capability.as_ref()),
             ("team", self.team.as_ref()),
             ("service", self.service.as_ref()),
+            ("slo", self.slo.as_ref()),
             ("by", self.by.as_ref()),
             ("unit", self.unit.as_ref()),
             ("window", self.window.as_ref()),
@@ -250,11 +275,12 @@ impl Selector {
     }
 
     /// Every field with its name, to be filled: the one list that query strings and requests are read by.
-    pub fn fields_mut(&mut self) -> [(&'static str, &mut Option<String>); 12] {
+    pub fn fields_mut(&mut self) -> [(&'static str, &mut Option<String>); 13] {
         [
             ("capability", &mut self.capability),
             ("team", &mut self.team),
             ("service", &mut self.service),
+            ("slo", &mut self.slo),
             ("by", &mut self.by),
             ("unit", &mut self.unit),
             ("window", &mut self.window),
@@ -272,6 +298,14 @@ fn days(field: &'static str, text: Option<&str>, default: Span) -> Result<u32, Q
     text.map_or(Ok(default), str::parse)
         .and_then(Span::whole_days)
         .map_err(|error| QuestionError::new(field, error.to_string()))
+}
+
+fn rule(text: Option<&str>, rules: &[Rule]) -> Result<Option<Rule>, QuestionError> {
+    let Some(text) = text else { return Ok(rules.first().copied()) };
+    rules.iter().copied().find(|rule| rule.as_str() == text).map(Some).ok_or_else(|| {
+        let names: Vec<_> = rules.iter().map(|rule| rule.as_str()).collect();
+        QuestionError::new("rule", format!("`{text}` is none of {}", names.join(", ")))
+    })
 }
 
 /// One of several words; absent: the default of its type.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Body, Change, Event};
+use crate::event::{Body, Change, Event, Incident};
 use crate::time::{Span, Timestamp};
 
 /// Why an event is refused: a closed list, so that scripts can tell the cases apart.
@@ -97,11 +97,22 @@ pub struct Limits {
     pub changes: usize,
     /// How far in the future an event may be dated.
     pub future: Span,
+    /// How many whole days before the present one an event may be dated. None: any number, or the store knows better.
+    pub past: Option<u32>,
 }
+
+/// Events that an incident may be linked to.
+const MAX_LINKS: usize = 100;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { identity_bytes: 512, name_bytes: 256, changes: 1_000, future: Span::from_seconds(300) }
+        Self {
+            identity_bytes: 512,
+            name_bytes: 256,
+            changes: 1_000,
+            future: Span::from_seconds(300),
+            past: None,
+        }
     }
 }
 
@@ -128,6 +139,14 @@ impl Limits {
                 content.occurred_at, self.future
             );
             return Err(Refusal::new(Reason::Future, "occurred_at", message));
+        }
+        if let Some(days) = self.past.filter(|days| content.occurred_at < now.days_before(*days)) {
+            let message = format!(
+                "{} is more than {days} days before today, and what is that old cannot be changed any more. If the date is right, the event came \
+                 too late",
+                content.occurred_at
+            );
+            return Err(Refusal::new(Reason::BeforeHorizon, "occurred_at", message));
         }
         self.body(event)
     }
@@ -189,12 +208,49 @@ impl Limits {
                 Ok(())
             }
             Body::PipelineRunFinished { pipeline, .. } => self.name("body.pipeline", pipeline.as_ref()),
-            Body::ChangeMerged { change_id, repository } => {
+            Body::ChangeCreated { change_id, repository } | Body::ChangeMerged { change_id, repository } => {
                 self.name("body.change_id", change_id.as_ref())?;
                 self.name("body.repository", repository.as_ref())
             }
+            Body::IncidentDetected(incident)
+            | Body::IncidentReported(incident)
+            | Body::IncidentResolved(incident) => self.incident(incident),
+            Body::EnvironmentProvisioned { environment_id, .. } => {
+                self.name("body.environment_id", environment_id.as_ref())
+            }
+            Body::ProbeFinished { probe, .. } => self.name("body.probe", probe.as_ref()),
+            Body::RequestsObserved { indicator, good, total } => {
+                self.name("body.indicator", indicator.as_ref())?;
+                if good > total {
+                    let message =
+                        format!("{good} of {total}: there cannot be more good requests than requests");
+                    return Err(Refusal::new(Reason::OutOfRange, "body.good", message));
+                }
+                Ok(())
+            }
             Body::Retracted => Ok(()),
         }
+    }
+
+    fn incident(&self, incident: &Incident) -> Result<(), Refusal> {
+        self.name("body.environment", incident.environment.as_ref())?;
+        self.name("body.artifact_id", incident.artifact_id.as_ref())?;
+        self.name("body.severity", incident.severity.as_ref())?;
+        if let Some(id) = &incident.incident_id {
+            text("body.incident_id", id, self.identity_bytes)?;
+        }
+        if incident.links.len() > MAX_LINKS {
+            let message = format!("{} links; at most {MAX_LINKS} are taken", incident.links.len());
+            return Err(Refusal::new(Reason::TooLong, "body.links", message));
+        }
+        incident.links.iter().enumerate().try_for_each(|(index, link)| {
+            let field = format!("body.links[{index}]");
+            if link.is_empty() {
+                let message = "missing: a link names the id of an event";
+                return Err(Refusal::new(Reason::Missing, field, message));
+            }
+            text(&field, link, self.identity_bytes)
+        })
     }
 
     fn changes(&self, changes: &[Change]) -> Result<(), Refusal> {
@@ -284,6 +340,30 @@ mod tests {
         };
         let id = EventId { source: source.to_owned(), id: "1".to_owned() };
         Limits::default().check(&Event { id, revision: 0, content }, now)
+    }
+
+    #[test]
+    fn what_is_older_than_is_taken_is_refused_by_whole_days() {
+        let now: Timestamp = "2026-03-10T15:00:00Z".parse().unwrap();
+        let check = |past, occurred_at: &str| {
+            let content = Content {
+                actor: None,
+                body: Body::CapabilityUsed,
+                capability: Some("ci".to_owned()),
+                occurred_at: occurred_at.parse().unwrap(),
+                service: None,
+                team: None,
+            };
+            let id = EventId { source: "s".to_owned(), id: "1".to_owned() };
+            let refused =
+                Limits { past, ..Limits::default() }.check(&Event { id, revision: 0, content }, now);
+            refused.err().map(|refusal| (refusal.reason, refusal.field))
+        };
+        let refused = Some((Reason::BeforeHorizon, "occurred_at".to_owned()));
+        assert_eq!(check(Some(9), "2026-03-01T00:00:00Z"), None);
+        assert_eq!(check(Some(9), "2026-02-28T23:59:59.999999Z"), refused);
+        assert_eq!(check(Some(u32::MAX), "1970-01-01T00:00:00Z"), None);
+        assert_eq!(check(None, "0001-01-01T00:00:00Z"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Instants, days and spans. No clock: whoever needs *now* is given it.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 use jiff::civil::Date;
@@ -37,6 +37,12 @@ impl Timestamp {
         Day(self.0.div_euclid(MICROS_PER_DAY) as i32)
     }
 
+    /// The start of the day that is so many days before its own.
+    #[must_use]
+    pub fn days_before(self, days: u32) -> Self {
+        self.day().plus(-i64::from(days)).max(Self::MIN.day()).start()
+    }
+
     /// The last day before this instant: the day just ended if it is a midnight.
     pub fn last_day_before(self) -> Day {
         Day((self.0 - 1).div_euclid(MICROS_PER_DAY) as i32)
@@ -45,6 +51,16 @@ impl Timestamp {
     /// Whole seconds from `earlier` to here, cut, never below 0.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         (self.0 - earlier.0).max(0) as u64 / MICROS_PER_SECOND as u64
+    }
+}
+
+impl Sub<Span> for Timestamp {
+    type Output = Self;
+
+    /// Saturates at [`Timestamp::MIN`].
+    fn sub(self, span: Span) -> Self {
+        let micros = span.seconds().saturating_mul(MICROS_PER_SECOND as u64).min(i64::MAX as u64) as i64;
+        Self(self.0.saturating_sub(micros).max(Self::MIN.0))
     }
 }
 
@@ -165,7 +181,7 @@ pub struct Day(i32);
 
 impl Day {
     /// From days since 1970-01-01.
-    pub fn from_number(days: i32) -> Self {
+    pub const fn from_number(days: i32) -> Self {
         Self(days)
     }
 

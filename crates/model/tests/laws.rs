@@ -86,7 +86,7 @@ proptest! {
                 prop_assert_eq!(explained.total, explained.units.len());
                 for answer in &explained.answers {
                     let units = || explained.units.iter().filter(|u| u.labels == answer.labels);
-                    let of = |part: Part| units().filter(|u| u.part == part).count() as u64;
+                    let of = |part: Part| units().filter(|u| u.part == part).map(|u| u.count).sum::<u64>();
                     match &answer.value {
                         Value::Ratio(Some(Ratio { numerator, denominator })) => {
                             prop_assert_eq!(*numerator, of(Part::Numerator));
@@ -94,14 +94,14 @@ proptest! {
                         }
                         Value::Durations(_) if answer.notes.is_empty() => {
                             let counts = |names: &[&str]| names.iter().filter_map(|n| answer.counts.get(n)).sum::<u64>();
-                            prop_assert_eq!(counts(&["deployed", "shipped"]), of(Part::Observed));
-                            prop_assert_eq!(counts(&["waiting", "retired", "off_path"]), of(Part::Censored));
+                            prop_assert_eq!(counts(&["deployed", "shipped", "delivered", "recovered", "resolved"]), of(Part::Observed));
+                            prop_assert_eq!(counts(&["waiting", "retired", "off_path", "unrecovered", "open"]), of(Part::Censored));
                         }
                         Value::Score(Some(_)) => prop_assert!(of(Part::Observed) > 0),
                         _ => {}
                     }
                     let t = as_of.instant();
-                    for unit in units().filter(|u| u.class != "not_using") {
+                    for unit in units().filter(|u| !["not_using", "no_data"].contains(&u.class)) {
                         prop_assert!(!unit.events.is_empty(), "{:?}", unit);
                         prop_assert!(unit.events.iter().all(|(at, _)| *at < t), "{:?}", unit);
                         prop_assert!(unit.events.is_sorted());

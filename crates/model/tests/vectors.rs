@@ -2,7 +2,7 @@
 //! Computed by another program (SHA-256 and sorted JSON of Python's standard library).
 #![allow(clippy::unwrap_used, reason = "what is unexpected fails the test")]
 
-use milepost_model::event::{Change, Deploy, DeployKind, Outcome, hex};
+use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome, hex};
 use milepost_model::{Body, Content, Event, EventId, Sealed, Version};
 
 fn event(source: &str, id: &str, revision: u64, occurred_at: &str, body: Body) -> Event {
@@ -31,6 +31,7 @@ fn deployed() -> Event {
         environment: Some("production".into()),
         kind: DeployKind::RolledBack,
         outcome: Some(Outcome::Failure),
+        unplanned: false,
     });
     let mut event = event("/ci/é", "2 \"quoted\"", 7, "0001-01-01T00:00:00Z", body);
     event.content.service = Some("a\"b\\c\u{1}\né\u{2028}\u{1f469}".into());
@@ -49,6 +50,36 @@ fn finished() -> Event {
 
 fn retracted() -> Event {
     event("s", "4", 1, "1970-01-01T00:00:00Z", Body::Retracted)
+}
+
+fn detected() -> Event {
+    let body = Body::IncidentDetected(Incident {
+        artifact_id: Some("pkg:oci/shop@1".into()),
+        environment: Some("production".into()),
+        incident_id: Some("i-1".into()),
+        links: vec!["d-1".into(), "é".into()],
+        severity: Some("P1".into()),
+    });
+    let mut event = event("s", "5", 0, "2026-01-02T03:04:05.000006Z", body);
+    event.content.service = Some("shop".into());
+    event
+}
+
+fn hotfix() -> Event {
+    let body = Body::Deployed(Deploy {
+        environment: Some("production".into()),
+        unplanned: true,
+        ..Deploy::default()
+    });
+    let mut event = event("s", "6", 0, "2026-01-02T03:04:05.000006Z", body);
+    event.content.service = Some("shop".into());
+    event
+}
+
+fn requests() -> Event {
+    let most = (1 << 53) - 1;
+    let body = Body::RequestsObserved { indicator: Some("latency".into()), good: most, total: most };
+    event("s", "7", 0, "1970-01-01T00:00:00Z", body)
 }
 
 #[test]
@@ -77,6 +108,24 @@ fn keys_canonical_forms_and_digests_are_what_they_were() {
             0x2c83_653d_1c69_4a92_u64,
             "{\"body\":{\"type\":\"retracted\"},\"occurred_at\":\"1970-01-01T00:00:00.000000Z\"}",
             "95ffed2f0c4b8c067525fc8b1b9f866ed7baecfca2dd3695cf1134bd60013810",
+        ),
+        (
+            detected(),
+            0xe9b8_80ea_5763_83a5_u64,
+            "{\"body\":{\"artifact_id\":\"pkg:oci/shop@1\",\"environment\":\"production\",\"incident_id\":\"i-1\",\"links\":[\"d-1\",\"é\"],\"severity\":\"P1\",\"type\":\"incident_detected\"},\"occurred_at\":\"2026-01-02T03:04:05.000006Z\",\"service\":\"shop\"}",
+            "51059c40a3dacd3d90ad537749647dc519a3a247b8920117af7750be263405c5",
+        ),
+        (
+            hotfix(),
+            0x3503_5370_0322_abf3_u64,
+            "{\"body\":{\"environment\":\"production\",\"type\":\"deployed\",\"unplanned\":true},\"occurred_at\":\"2026-01-02T03:04:05.000006Z\",\"service\":\"shop\"}",
+            "1af49fcc3a7bb18c3e3b605d1a1bcf7ab34239fd31a16461b9cfefe652782b8e",
+        ),
+        (
+            requests(),
+            0x820c_8a85_a859_27ac_u64,
+            "{\"body\":{\"good\":9007199254740991,\"indicator\":\"latency\",\"total\":9007199254740991,\"type\":\"requests_observed\"},\"occurred_at\":\"1970-01-01T00:00:00.000000Z\"}",
+            "8f1a16bda152e8726ebc00da5f34f27c5089c2a270cde822488dbae9e8cc84bd",
         ),
     ];
     for (event, key, canonical, digest) in written {

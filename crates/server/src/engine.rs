@@ -80,8 +80,8 @@ impl Engine {
     }
 
     /// With an empty Model, which is of no use before it has caught up with the store behind `reader`.
-    pub fn following(config: Config, reader: Box<dyn Reader>) -> Arc<Self> {
-        let engine = Self::unshared(Model::new(), config, reader, system_clock);
+    pub fn following(config: Config, reader: Box<dyn Reader>, clock: fn() -> Timestamp) -> Arc<Self> {
+        let engine = Self::unshared(Model::new(), config, reader, clock);
         Arc::new(Self { following: Some(Following::default()), ..engine })
     }
 

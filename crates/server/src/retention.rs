@@ -37,7 +37,7 @@ impl Retainer {
         let mut worker = Worker { keeper, sweeper, stopped };
         let thread = thread::Builder::new().name("retention".into()).spawn(move || {
             loop {
-                match worker.pass(horizon(clock(), days)) {
+                match worker.pass(clock().days_before(days)) {
                     Ok(()) => {}
                     Err(RetainError::Ended) => return,
                     Err(error) => tracing::warn!(%error, "retention is cut off, and goes on in an hour"),
@@ -57,12 +57,6 @@ impl Retainer {
             tracing::error!("the thread of retention has failed");
         }
     }
-}
-
-/// The start of the day that is so many days before this moment.
-fn horizon(now: Timestamp, days: u32) -> Timestamp {
-    let first = Timestamp::MIN.day();
-    now.day().plus(-i64::from(days)).max(first).start()
 }
 
 struct Worker {

@@ -25,10 +25,13 @@ pub mod pb {
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/milepost.v1.bin");
 }
 
+/// What a whole number must be, in the words of a refusal.
+const WHOLE_WANTED: &str = "from 0 to 9007199254740991";
+
 /// What a number of seconds must be, in the words of a refusal.
 const SECONDS_WANTED: &str = "is not a number of seconds from 0 to 9007199254740991";
 
-/// Whole seconds, if they are in range: RFC 8785 writes no larger whole number exactly.
-fn seconds(given: i128) -> Option<u64> {
-    u64::try_from(given).ok().filter(|seconds| *seconds < 1 << 53)
+/// A whole number, if it is in range: RFC 8785 writes no larger one exactly.
+fn whole(given: i128) -> Option<u64> {
+    u64::try_from(given).ok().filter(|number| *number < 1 << 53)
 }

@@ -2,7 +2,7 @@
 
 use milepost_tests::cluster::send;
 use milepost_tests::proxy::{Harm, Proxy};
-use milepost_tests::{Cluster, Installation, Served, exposition, state};
+use milepost_tests::{Cluster, Installation, Served, eventually, exposition, state};
 
 use crate::lines::{recent_days, troubled};
 
@@ -32,6 +32,14 @@ impl Harmed {
 
     fn send(&self) {
         send(&self.ingest, &self.lines, 40);
+    }
+
+    /// One more aggregator, when both have their share of the log.
+    fn another_aggregator(&self, url: &str) -> Served {
+        let other = self.cluster.aggregate_through(url);
+        let shares = || [&self.aggregator, &other].map(|one| self.cluster.share(one));
+        eventually("both have their share", || shares().iter().all(|share| *share > 0).then_some(()));
+        other
     }
 
     /// Nothing of the log is committed, nor said to be kept.
@@ -117,17 +125,12 @@ fn f18_clickhouse_says_not_now() {
 fn f21_an_insert_that_becomes_visible_late_is_not_missed() {
     let harmed = Harmed::new("late");
     let cluster = &harmed.cluster;
-    let _other = cluster.aggregate();
-    // Both have partitions, so only some of the inserts are held.
-    milepost_tests::eventually("both have partitions", || {
-        let revoked = harmed.aggregator.log().contains("partitions revoked");
-        revoked.then_some(())
-    });
+    let _other = harmed.another_aggregator(cluster.clickhouse.url());
     harmed.proxy.harm(&EVENTS, Harm::Hold);
     harmed.send();
     harmed.proxy.wait_harmed(1);
     let ends = cluster.kafka.ends(&cluster.topic);
-    milepost_tests::eventually("the replica has what is there", || {
+    eventually("the replica has what is there", || {
         let position = cluster.position(&harmed.replica);
         (!position.is_empty() && position.len() < ends.len()).then_some(())
     });
@@ -157,7 +160,7 @@ fn f19_lost_parts_are_read_again() {
     }
     assert_eq!(harmed.cluster.versions(), 0);
     // One notices before the other, which is given its partitions meanwhile.
-    let _other = harmed.cluster.aggregate();
+    let _other = harmed.another_aggregator(&harmed.proxy.url());
     harmed.proxy.harm(&EVENTS, Harm::Hold);
     let said = harmed.cluster.run("replay").expect_success();
     assert!(said.contains("read again"), "{said}");

@@ -4,9 +4,11 @@
 //! ClickHouse, under names of their own; those that break an engine start theirs.
 
 mod aggregators;
+mod door;
 mod equal;
 mod faults;
 mod lines;
+mod moving;
 mod outages;
 mod poison;
 mod roles;

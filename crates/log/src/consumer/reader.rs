@@ -49,6 +49,8 @@ struct Reader<T> {
     readings: Readings,
     building: Building<T>,
     paused: bool,
+    /// Whether what is begun already is being looked up.
+    looking_again: bool,
     commits: Commits,
 }
 
@@ -82,6 +84,7 @@ pub(super) fn start<T: Send + 'static>(
         readings: Readings::default(),
         building: Building::new(limits),
         paused: false,
+        looking_again: false,
         commits: Commits::new(),
     };
     let (ends, ended) = oneshot::channel();
@@ -155,6 +158,8 @@ impl<T: Send + 'static> Reader<T> {
                     self.look(Wanted::Start(self.start.clone()), partitions);
                 }
                 Change::Revoked(partitions) => {
+                    // Nothing is found of what is not ours.
+                    self.looking_again = false;
                     self.readings.revoke(&partitions);
                     self.building.drop_revoked(&partitions);
                     self.tell(Told::Revoked(partitions));
@@ -182,6 +187,7 @@ impl<T: Send + 'static> Reader<T> {
             if !self.shared.owns(&found.partition, found.assignment) {
                 continue;
             }
+            self.looking_again &= !self.readings.is_begun(&found.partition);
             let next = self.place(&found)?;
             self.shared.ends([(found.partition.clone(), found.end)].into_iter());
             positions.advance(&found.partition, next);
@@ -198,10 +204,8 @@ impl<T: Send + 'static> Reader<T> {
         for (partition, next) in first.iter() {
             self.shared.begin(partition, next);
         }
-        if self.paused {
-            let list = list_of(positions.iter().map(|(partition, _)| (partition, None)));
-            self.kafka.pause(&list).map_err(LogError::unavailable)?;
-        }
+        // A partition that was paused when it was revoked is so still when it comes back.
+        self.set_paused(&positions).map_err(LogError::unavailable)?;
         if !first.is_empty() {
             self.tell(Told::Assigned(first));
         }
@@ -212,7 +216,13 @@ impl<T: Send + 'static> Reader<T> {
     fn place(&self, found: &Found) -> Result<i64, LogError> {
         let Found { partition, wanted, earliest, end, .. } = found;
         let Partition { topic, number } = partition;
-        match *wanted {
+        if let Some(wanted) = *wanted
+            && wanted > *end
+        {
+            return self.beyond_the_end(found, wanted);
+        }
+        // It may have been read on while it was looked up.
+        match self.readings.next(partition).or(*wanted) {
             None => Ok(*earliest),
             Some(wanted) if wanted < *earliest => {
                 let records = earliest - wanted;
@@ -227,23 +237,27 @@ impl<T: Send + 'static> Reader<T> {
                 );
                 Ok(*earliest)
             }
-            Some(wanted) if wanted > *end => match self.start {
-                Start::Asked(_) => {
-                    let read = Position { partition: partition.clone(), offset: wanted };
-                    Err(LogError::Shorter { read, end: *end })
-                }
-                Start::Committed => {
-                    tracing::error!(
-                        topic = &**topic,
-                        partition = number,
-                        committed = wanted,
-                        end,
-                        "the topic ends before what was read of it: it was made anew, and is read from its earliest record"
-                    );
-                    Ok(*earliest)
-                }
-            },
             Some(wanted) => Ok(wanted),
+        }
+    }
+
+    fn beyond_the_end(&self, found: &Found, read: i64) -> Result<i64, LogError> {
+        let Found { partition, earliest, end, .. } = found;
+        match self.start {
+            Start::Asked(_) => {
+                let read = Position { partition: partition.clone(), offset: read };
+                Err(LogError::Shorter { read, end: *end })
+            }
+            Start::Committed => {
+                tracing::error!(
+                    topic = &*partition.topic,
+                    partition = partition.number,
+                    read,
+                    end,
+                    "the topic ends before what was read of it: it was made anew, and is read from its earliest record"
+                );
+                Ok(*earliest)
+            }
         }
     }
 
@@ -271,7 +285,10 @@ impl<T: Send + 'static> Reader<T> {
                 | RDKafkaErrorCode::OffsetOutOfRange
                 | RDKafkaErrorCode::LogTruncation,
             ) => {
-                // It does not say which partition, so all are looked at.
+                // It does not say which partition, so all are looked up; once for all that say it meanwhile.
+                if std::mem::replace(&mut self.looking_again, true) {
+                    return Ok(());
+                }
                 let known = self.readings.begun().map(|(reading, next)| (reading.partition.clone(), next));
                 let partitions =
                     self.readings.begun().map(|(reading, _)| (reading.partition.clone(), reading.assignment));
@@ -300,13 +317,17 @@ impl<T: Send + 'static> Reader<T> {
         if pause == self.paused {
             return;
         }
-        let all = list_of(self.readings.begun().map(|(reading, _)| (&reading.partition, None)));
-        let done = if pause { self.kafka.pause(&all) } else { self.kafka.resume(&all) };
-        match done {
-            Ok(()) => self.paused = pause,
-            // Tried again when the next record comes, or none does.
-            Err(error) => tracing::warn!("fetching cannot be paused or go on: {error}"),
+        self.paused = pause;
+        let begun = self.readings.begun().map(|(reading, next)| (reading.partition.clone(), next));
+        if let Err(error) = self.set_paused(&begun.collect()) {
+            // Of a partition that is not ours any more.
+            tracing::warn!("fetching cannot be paused or go on: {error}");
         }
+    }
+
+    fn set_paused(&self, positions: &Positions) -> Result<(), KafkaError> {
+        let list = list_of(positions.iter().map(|(partition, _)| (partition, None)));
+        if self.paused { self.kafka.pause(&list) } else { self.kafka.resume(&list) }
     }
 
     fn tell(&self, what: Told<T>) {

@@ -55,8 +55,13 @@ impl Readings {
         all.filter_map(|reading| Some((reading, reading.next?)))
     }
 
+    /// The offset that comes next in a partition, if it is begun.
+    pub(super) fn next(&self, partition: &Partition) -> Option<i64> {
+        self.begun().find(|(reading, _)| reading.partition == *partition).map(|(_, next)| next)
+    }
+
     pub(super) fn is_begun(&self, partition: &Partition) -> bool {
-        self.begun().any(|(reading, _)| reading.partition == *partition)
+        self.next(partition).is_some()
     }
 
     fn place(&mut self, partition: &Partition) -> Option<&mut Option<Reading>> {

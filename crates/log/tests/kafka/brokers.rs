@@ -5,7 +5,7 @@ use std::time::Duration;
 use milepost_log::{LogError, Producer, prepare};
 use milepost_services::kafka;
 
-use crate::support::{PATIENCE, consumer, events, is_exactly, next, options, read, with};
+use crate::support::{PATIENCE, consumer, events, is_exactly, options, read, read_all_of, with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f13_a_broker_that_dies_is_told_and_comes_back_to_an_intact_log() {
@@ -25,8 +25,7 @@ async fn f13_a_broker_that_dies_is_told_and_comes_back_to_an_intact_log() {
     broker.restart().unwrap();
     let again = async { while producer.append(&events(50..60), &[]).await.is_err() {} };
     tokio::time::timeout(PATIENCE, again).await.expect("it recovers alone");
-    let seen = read(&mut consumer, 10).await;
-    assert!((50..60).all(|id| seen.contains_key(&id)), "{seen:?}");
+    read_all_of(&mut consumer, 50..60).await;
     drop(consumer);
     let everything = read(&mut crate::support::consumer(&options), 60).await;
     assert!(is_exactly(&everything, 0..60), "what was acknowledged is there: {everything:?}");
@@ -57,11 +56,5 @@ async fn f05_a_broker_that_answers_nothing_is_no_acknowledgement() {
     assert!(tokio::time::timeout(Duration::from_millis(300), consumer.next()).await.is_err());
     broker.resume().unwrap();
     while producer.append(&events(20..21), &[]).await.is_err() {}
-    loop {
-        if let milepost_log::Fetched::Batch(batch) = next(&mut consumer).await
-            && crate::support::ids(&batch).contains(&20)
-        {
-            break;
-        }
-    }
+    read_all_of(&mut consumer, 20..21).await;
 }

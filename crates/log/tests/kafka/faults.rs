@@ -8,7 +8,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::{
-    assigned, batch, consumer, event, events, is_exactly, options, quick, read, until, with,
+    assigned, batch, consumer, event, events, is_exactly, options, quick, read, read_all_of, until, with,
 };
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -130,12 +130,7 @@ async fn f10_a_commit_that_is_refused_is_tried_again() {
         let status = first.status();
         until("it was refused", || status.refused_commits() > 0).await;
         // Whatever the group thinks of it, the rest is read, and committed in the end.
-        let mut rest = std::collections::BTreeMap::new();
-        while !(done..100).all(|id| rest.contains_key(&id)) {
-            let batch = batch(&mut first).await;
-            crate::support::ids(&batch).into_iter().for_each(|id| *rest.entry(id).or_insert(0) += 1);
-            first.commit(&batch.positions());
-        }
+        read_all_of(&mut first, done..100).await;
         first.close().await;
         append_until_it_is(&Producer::new(&options).unwrap(), 100..110).await;
         let seen = read(&mut member(&options), 10).await;
@@ -176,8 +171,7 @@ async fn f13_a_coordinator_that_moves_is_followed() {
     coordinator(2);
     cluster.broker_down(1).unwrap();
     append_until_it_is(&producer, 5..10).await;
-    let seen = read(&mut first, 5).await;
-    assert!((5..10).all(|id| seen.contains_key(&id)), "{seen:?}");
+    read_all_of(&mut first, 5..10).await;
     first.close().await;
 }
 

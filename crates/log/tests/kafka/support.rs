@@ -123,6 +123,16 @@ pub(crate) async fn read(consumer: &mut Consumer<Logged>, count: usize) -> BTree
     seen
 }
 
+/// Reads until all of these events were seen, whatever else is seen with them.
+pub(crate) async fn read_all_of(consumer: &mut Consumer<Logged>, wanted: std::ops::Range<usize>) {
+    let mut missing: BTreeSet<_> = wanted.collect();
+    while !missing.is_empty() {
+        let batch = batch(consumer).await;
+        missing.retain(|id| !ids(&batch).contains(id));
+        consumer.commit(&batch.positions());
+    }
+}
+
 pub(crate) fn ids(batch: &Batch<Logged>) -> Vec<usize> {
     let records = batch.parts.iter().flat_map(|part| &part.records);
     let ids = records.filter_map(|record| match &record.value {

@@ -12,7 +12,7 @@ use crate::question::{AsOf, Dimension, Question, QuestionError, Selector};
 use crate::time::Day;
 
 /// At most so many answers to one question: more than anyone reads. Each takes about a kilobyte.
-const MAX_ANSWERS: usize = 50_000;
+pub const MAX_ANSWERS: usize = 50_000;
 
 /// The answers as of one moment, by labels.
 pub fn query(
@@ -94,6 +94,7 @@ pub fn explain(
         unit,
         class: case.class.name,
         part: case.class.part,
+        count: case.count(),
         events: metric.evidence(&view, &case),
     });
     let units: Vec<ExplainedUnit> = units.collect();
@@ -105,7 +106,7 @@ pub fn explain(
 
 fn read(config: &Config, metric: &dyn Metric, selector: &Selector) -> Result<Question, QuestionError> {
     let spec = metric.spec();
-    let question = selector.read(config, spec.parameters, spec.window)?;
+    let question = selector.read(config, spec.parameters, spec.rules, spec.window)?;
     if let Some(by) = question.by.filter(|by| !spec.dimensions.contains(by)) {
         let known: Vec<_> = spec.dimensions.iter().map(|d| d.as_str()).collect();
         let message =
@@ -176,7 +177,10 @@ impl Asked<'_> {
                 if spec.kind == Kind::Score && !nps::invitations_known(&tally) {
                     counts.remove("invited");
                 }
-                let value = tally.value(spec.kind, self.question.estimator);
+                let value = match spec.kind {
+                    Kind::Number => Value::Number(self.metric.number(&view, group, &tally)),
+                    kind => tally.value(kind, self.question.estimator),
+                };
                 Answer { metric: spec.name, labels, as_of, value, counts, notes }
             })
             .collect()
@@ -231,6 +235,7 @@ impl Question {
             (Dimension::Capability, &self.capability),
             (Dimension::Team, &self.team),
             (Dimension::Service, &self.service),
+            (Dimension::Slo, &self.slo),
         ]
         .into_iter()
         .filter_map(|(dimension, name)| Some((dimension, name.as_deref()?)))
@@ -244,6 +249,7 @@ impl Question {
             Dimension::Capability => whole.capability = None,
             Dimension::Team => whole.team = None,
             Dimension::Service => whole.service = None,
+            Dimension::Slo => whole.slo = None,
         }
         Some(whole)
     }

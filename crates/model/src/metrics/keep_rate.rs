@@ -1,7 +1,7 @@
 //! How many of those who took a capability up still use it later.
 
 use super::market_share::{AdoptingUnit, check_unit, uses};
-use super::view::{Case, Class, Existing, Group, View};
+use super::view::{Case, Class, Existing, Group, Point, View};
 use super::{DefaultBy, Metric, Spec, parameter};
 use crate::answer::{Kind, Part};
 use crate::event::EventKey;
@@ -39,6 +39,7 @@ static SPEC: Spec = Spec {
         Parameter { name: "max_age", default: "none", help: "leave out who adopted this long ago or longer" },
     ],
     dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
+    rules: &[Rule::WindowAfter, Rule::ExactDay, Rule::WindowBefore, Rule::AnyRepeat, Rule::OnOrAfter],
     default_by: Some(DefaultBy::Always(Dimension::Capability)),
     window: |windows| windows.horizon,
     counts: COUNTS,
@@ -81,13 +82,23 @@ impl Metric for KeepRate {
 
     fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>)) {
         let q = view.question;
-        let rule = Keeping { rule: q.rule, horizon: q.horizon, grace: q.grace, max_age: q.max_age };
+        let rule = Keeping {
+            rule: q.rule.unwrap_or(Rule::WindowAfter),
+            horizon: q.horizon,
+            grace: q.grace,
+            max_age: q.max_age,
+        };
         rule.visit(view, None, each);
     }
 
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
         let q = view.question;
-        let rule = Keeping { rule: q.rule, horizon: q.horizon, grace: q.grace, max_age: q.max_age };
+        let rule = Keeping {
+            rule: q.rule.unwrap_or(Rule::WindowAfter),
+            horizon: q.horizon,
+            grace: q.grace,
+            max_age: q.max_age,
+        };
         rule.evidence(view, case)
     }
 }
@@ -101,8 +112,8 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// Says of every unit with a use before T what became of it; `label` is the horizon its group carries.
-    pub(super) fn visit<'a>(&self, view: &View<'a>, label: Option<u32>, each: &mut dyn FnMut(Case<'a>)) {
+    /// Says of every unit with a use before T what became of it; `label` is the point its group carries.
+    pub(super) fn visit<'a>(&self, view: &View<'a>, label: Option<Point>, each: &mut dyn FnMut(Case<'a>)) {
         match view.question.unit {
             Unit::Team => self.units(view, label, &view.existing_teams(), &view.model.adoption.teams, each),
             Unit::Service => {
@@ -114,7 +125,7 @@ impl Keeping {
     fn units<'a, U: AdoptingUnit>(
         &self,
         view: &View<'a>,
-        label: Option<u32>,
+        label: Option<Point>,
         existing: &Existing<U>,
         pairs: &'a Pairs<U>,
         each: &mut dyn FnMut(Case<'a>),
@@ -125,7 +136,7 @@ impl Keeping {
             for (index, unit) in users.days().units() {
                 let days = DaysSeen::new(view.model.facts(), users, capability, (index, unit), view.at);
                 let Some(adopted) = days.first().filter(|day| *day <= view.last) else { continue };
-                let names = Group { horizon: label, ..unit.names(view, capability) };
+                let names = Group { point: label, ..unit.names(view, capability) };
                 let Some(group) = view.group(names) else { continue };
                 let class = if !existing.has(unit) {
                     &RETIRED
@@ -170,7 +181,7 @@ impl Keeping {
             Rule::ExactDay => on(h, h),
             Rule::WindowBefore => on((h - g + 1).max(1), h),
             Rule::AnyRepeat => on(1, h),
-            Rule::OnOrAfter => (adopted.plus(h), last),
+            _ => (adopted.plus(h), last),
         }
     }
 

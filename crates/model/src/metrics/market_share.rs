@@ -32,6 +32,7 @@ static SPEC: Spec = Spec {
         Parameter { name: "window", default: "28d", help: "W, the trailing window" },
     ],
     dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
+    rules: &[],
     default_by: Some(DefaultBy::Always(Dimension::Capability)),
     window: |windows| windows.market_share,
     counts: &[],
@@ -112,7 +113,7 @@ impl AdoptingUnit for Team {
     }
 
     fn names(self, _: &View<'_>, capability: Capability) -> Group {
-        Group { capability: Some(capability), team: Some(self), service: None, horizon: None }
+        Group { capability: Some(capability), team: Some(self), ..Group::default() }
     }
 
     fn unit(self) -> UnitRef<'static> {
@@ -128,7 +129,7 @@ impl AdoptingUnit for Service {
 
     fn names(self, view: &View<'_>, capability: Capability) -> Group {
         let owner = view.model.services.of(self).owner(view.at, view.at);
-        Group { capability: Some(capability), team: owner, service: Some(self), horizon: None }
+        Group { capability: Some(capability), team: owner, service: Some(self), ..Group::default() }
     }
 
     fn unit(self) -> UnitRef<'static> {

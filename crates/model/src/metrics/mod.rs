@@ -5,26 +5,39 @@
 //! explanation cannot differ from the value it explains.
 
 mod ask;
+mod blame;
+mod change_failure_rate;
+mod deployment_frequency;
+mod failed_deployment_recovery_time;
 mod keep_rate;
+mod lead_time_for_changes;
+mod levels;
 mod market_share;
 mod nps;
 mod onboarding_time;
 mod retention_curve;
+mod rework_rate;
 mod self_service_rate;
+mod slo_burn_rate;
+mod slo_compliance;
+mod slo_error_budget_remaining;
+mod slo_sli;
 mod survival;
 mod tally;
 mod time_to_first_deploy;
+mod time_to_restore;
 mod view;
 
-pub use ask::{explain, query, query_range};
+pub use ask::{MAX_ANSWERS, explain, query, query_range};
 pub use tally::QUANTILES;
-pub use view::{Case, Class, Group, UnitRef, View};
+pub use tally::Tally;
+pub use view::{Case, Class, Group, Point, UnitRef, View};
 
 use crate::answer::{Kind, Ratio};
 use crate::config::{Config, Windows};
 use crate::event::EventKey;
 use crate::model::Model;
-use crate::question::{Dimension, Parameter, Question, QuestionError};
+use crate::question::{Dimension, Parameter, Question, QuestionError, Rule};
 use crate::time::{Day, Span, Timestamp};
 
 /// What a metric says about itself.
@@ -40,6 +53,8 @@ pub struct Spec {
     pub definition: &'static str,
     /// The parameters it takes, beside the day.
     pub parameters: &'static [Parameter],
+    /// The rules it has to choose from, the default first.
+    pub rules: &'static [Rule],
     /// What it can be broken down by and narrowed to.
     pub dimensions: &'static [Dimension],
     /// What it is always broken down by, or by default if `by` may replace it.
@@ -78,9 +93,14 @@ pub trait Metric: Sync {
         Ok(())
     }
 
-    /// Horizons it has a value for each of, in days.
-    fn horizons(&self) -> &'static [u32] {
+    /// The numbers it has for the same units, if there are several.
+    fn points(&self) -> &'static [Point] {
         &[]
+    }
+
+    /// The value of a group, for a metric of kind [`Kind::Number`].
+    fn number(&self, _: &View<'_>, _: Group, _: &Tally) -> Option<f64> {
+        None
     }
 
     /// Says of every unit in view what became of it.
@@ -106,6 +126,16 @@ pub fn registry() -> &'static [&'static dyn Metric] {
         &onboarding_time::OnboardingTime,
         &self_service_rate::SelfServiceRate,
         &nps::Nps,
+        &slo_sli::SloSli,
+        &slo_error_budget_remaining::SloErrorBudgetRemaining,
+        &slo_burn_rate::SloBurnRate,
+        &slo_compliance::SloCompliance,
+        &deployment_frequency::DeploymentFrequency,
+        &lead_time_for_changes::LeadTimeForChanges,
+        &change_failure_rate::ChangeFailureRate,
+        &failed_deployment_recovery_time::FailedDeploymentRecoveryTime,
+        &rework_rate::ReworkRate,
+        &time_to_restore::TimeToRestore,
     ]
 }
 
@@ -126,10 +156,13 @@ mod parameter {
     pub(super) const TEAM: Parameter = Parameter { name: "team", default: "all", help: "only this team" };
     pub(super) const SERVICE: Parameter =
         Parameter { name: "service", default: "all", help: "only this service" };
+    pub(super) const SLO: Parameter = Parameter { name: "slo", default: "all", help: "only this objective" };
     pub(super) const BY: Parameter =
         Parameter { name: "by", default: "", help: "one answer for each of these" };
     pub(super) const UNIT: Parameter =
         Parameter { name: "unit", default: "team", help: "what is counted: team or service" };
+    pub(super) const DELIVERY_WINDOW: Parameter =
+        Parameter { name: "window", default: "28d", help: "W, the trailing window" };
     pub(super) const ESTIMATOR: Parameter = Parameter {
         name: "estimator",
         default: "kaplan_meier",

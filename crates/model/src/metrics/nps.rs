@@ -32,6 +32,7 @@ pub(super) static SPEC: Spec = Spec {
         Parameter { name: "window", default: "90d", help: "W, the trailing window" },
     ],
     dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
+    rules: &[],
     default_by: None,
     window: |windows| windows.nps,
     counts: &[

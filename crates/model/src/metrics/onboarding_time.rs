@@ -36,6 +36,7 @@ static SPEC: Spec = Spec {
         parameter::ESTIMATOR,
     ],
     dimensions: &[Dimension::Team, Dimension::Service],
+    rules: &[],
     default_by: None,
     window: |windows| windows.onboarding_time,
     counts: &[

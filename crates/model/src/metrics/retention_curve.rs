@@ -2,7 +2,7 @@
 
 use super::keep_rate::{COUNTS, GRACE, Keeping};
 use super::market_share::check_unit;
-use super::view::{Case, View};
+use super::view::{Case, Point, View};
 use super::{DefaultBy, Metric, Spec, parameter};
 use crate::answer::Kind;
 use crate::event::EventKey;
@@ -11,8 +11,19 @@ use crate::time::Timestamp;
 
 pub(super) struct RetentionCurve;
 
-/// In days.
-const HORIZONS: &[u32] = &[7, 14, 30, 60, 90, 180, 365];
+const HORIZONS: &[Point] = &[
+    horizon("7d", 7),
+    horizon("14d", 14),
+    horizon("30d", 30),
+    horizon("60d", 60),
+    horizon("90d", 90),
+    horizon("180d", 180),
+    horizon("365d", 365),
+];
+
+const fn horizon(name: &'static str, days: u32) -> Point {
+    Point { label: "horizon", name, number: days }
+}
 
 static SPEC: Spec = Spec {
     name: "retention_curve",
@@ -28,6 +39,7 @@ static SPEC: Spec = Spec {
         GRACE,
     ],
     dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
+    rules: &[],
     default_by: Some(DefaultBy::Always(Dimension::Capability)),
     window: |windows| windows.horizon,
     counts: COUNTS,
@@ -51,15 +63,15 @@ impl Metric for RetentionCurve {
         check_unit(question)
     }
 
-    fn horizons(&self) -> &'static [u32] {
+    fn points(&self) -> &'static [Point] {
         HORIZONS
     }
 
     fn visit<'a>(&self, view: &View<'a>, each: &mut dyn FnMut(Case<'a>)) {
-        HORIZONS.iter().for_each(|horizon| Self::at(view, *horizon).visit(view, Some(*horizon), each));
+        HORIZONS.iter().for_each(|horizon| Self::at(view, horizon.number).visit(view, Some(*horizon), each));
     }
 
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
-        Self::at(view, case.group.horizon.unwrap_or_default()).evidence(view, case)
+        Self::at(view, case.group.point.map_or(0, |horizon| horizon.number)).evidence(view, case)
     }
 }

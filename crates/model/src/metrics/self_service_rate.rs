@@ -33,6 +33,7 @@ static SPEC: Spec = Spec {
         },
     ],
     dimensions: &[Dimension::Capability, Dimension::Team, Dimension::Service],
+    rules: &[],
     default_by: Some(DefaultBy::Unless(Dimension::Capability)),
     window: |windows| windows.self_service_rate,
     counts: &[

@@ -16,7 +16,7 @@ pub const QUANTILES: [(&str, f64); 2] = [("0.5", 0.5), ("0.9", 0.9)];
 
 /// What is added up of the units of one group.
 #[derive(Default)]
-pub(super) struct Tally {
+pub struct Tally {
     classes: Vec<(&'static Class, u64)>,
     spans: Vec<survival::Span>,
     persons: FxHashSet<Person>,
@@ -24,9 +24,10 @@ pub(super) struct Tally {
 
 impl Tally {
     fn add(&mut self, case: &Case<'_>, personal: bool) {
+        let count = case.count();
         match self.classes.iter_mut().find(|(class, _)| std::ptr::eq(*class, case.class)) {
-            Some((_, count)) => *count += 1,
-            None => self.classes.push((case.class, 1)),
+            Some((_, known)) => *known += count,
+            None => self.classes.push((case.class, count)),
         }
         match (case.class.part, case.measure) {
             (Part::Observed, Some(measure)) => self.spans.push((measure, true)),
@@ -67,6 +68,7 @@ impl Tally {
                 let counts = self.counts(&nps::SPEC);
                 Value::Score(nps::score(counts["promoters"], counts["passives"], counts["detractors"]))
             }
+            Kind::Number => Value::Number(None),
         }
     }
 
@@ -81,6 +83,22 @@ impl Tally {
         counts
     }
 
+    /// What of it was good, and all of it.
+    pub(super) fn good_and_valid(&self) -> (u64, u64) {
+        let good = self.of_part(Part::Numerator);
+        (good, good + self.of_part(Part::Denominator))
+    }
+
+    /// Whether no unit of the group was seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// What was measured of units whose measure is known.
+    pub(super) fn measures(&self) -> impl Iterator<Item = u64> {
+        self.spans.iter().filter(|(_, ended)| *ended).map(|(measure, _)| *measure)
+    }
+
     /// Whether a unit of this class was seen.
     pub(super) fn has(&self, class: &'static Class) -> bool {
         self.classes.iter().any(|(seen, _)| std::ptr::eq(*seen, class))
@@ -92,6 +110,7 @@ impl Tally {
             Kind::Ratio => Value::Ratio(None),
             Kind::Durations => Value::Durations(QUANTILES.iter().map(|(name, _)| (*name, None)).collect()),
             Kind::Score => Value::Score(None),
+            Kind::Number => Value::Number(None),
         }
     }
 }

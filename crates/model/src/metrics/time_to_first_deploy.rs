@@ -31,6 +31,7 @@ static SPEC: Spec = Spec {
         parameter::ESTIMATOR,
     ],
     dimensions: &[Dimension::Team, Dimension::Service],
+    rules: &[],
     default_by: None,
     window: |windows| windows.time_to_first_deploy,
     counts: &[
@@ -65,7 +66,7 @@ impl<'a> Story<'a> {
         let life = model.services.of(service);
         let registered = life.registrations().next().filter(|(place, _)| place.at < view.at)?;
         let in_production = |d: &Deployment| d.environment.is_some_and(|e| production.contains(&e));
-        let mut deploys = model.deployments.of(service).take_while(|deploy| deploy.place.at < view.at);
+        let mut deploys = model.deployments.succeeded(service).take_while(|deploy| deploy.place.at < view.at);
         let end = deploys.find(|deploy| in_production(deploy));
         let retired = life.retired_after(registered.0.at).filter(|place| place.at < view.at);
         let retired = retired.filter(|place| end.is_none_or(|end| place.at < end.place.at));

@@ -1,16 +1,25 @@
 //! What a metric sees: the facts as of one moment, narrowed to what was asked.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
+use super::blame::Blame;
 use super::{DefaultBy, Metric};
 use crate::answer::{Labels, Part};
 use crate::config::Config;
+use crate::config::slo::Objective;
 use crate::event::EventKey;
 use crate::model::Model;
+use crate::model::changes::Brought;
+use crate::model::incidents::Incident;
 use crate::model::interactions::Interaction;
 use crate::model::lifecycle::Lives;
-use crate::model::names::{Capability, Environment, Names, Person, Service, Subject, Symbol, Team};
+use crate::model::names::{
+    Capability, Environment, Names, Person, Service, Source, Subject, Symbol, Team, Word,
+};
 use crate::model::place::Place;
+use crate::model::samples::{Sample, Stream};
+use crate::model::work::Deployment;
 use crate::question::{Dimension, Question};
 use crate::time::{Day, Timestamp};
 
@@ -32,8 +41,21 @@ pub struct Group {
     pub capability: Option<Capability>,
     pub team: Option<Team>,
     pub service: Option<Service>,
-    /// Days.
-    pub horizon: Option<u32>,
+    /// The place of an objective in the configuration.
+    pub slo: Option<usize>,
+    /// Which of the metric's points.
+    pub point: Option<Point>,
+}
+
+/// One of the numbers that a metric has for the same units, told apart by a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Point {
+    /// The label.
+    pub label: &'static str,
+    /// What it says.
+    pub name: &'static str,
+    /// What stands for it in calculations.
+    pub number: u32,
 }
 
 /// A unit, as the Model knows it.
@@ -45,6 +67,11 @@ pub enum UnitRef<'a> {
     Developer(Person, Service),
     Interaction(&'a Interaction),
     Respondent(Person),
+    Deploy(Service, &'a Deployment),
+    Change(Service, &'a Brought),
+    Incident((Source, Word), &'a Incident),
+    Sample(Stream, &'a Sample),
+    Slo(usize),
 }
 
 /// A unit of a group and what became of it.
@@ -56,11 +83,19 @@ pub struct Case<'a> {
     pub unit: UnitRef<'a>,
     /// What became of it.
     pub class: &'static Class,
-    /// Its seconds or its score, if it has one.
+    /// Its seconds, if it has any; of a part of a ratio, how many it stands for, if not for one.
     pub measure: Option<u64>,
 }
 
 impl Case<'_> {
+    /// How many it stands for.
+    pub fn count(&self) -> u64 {
+        match self.class.part {
+            Part::Numerator | Part::Denominator => self.measure.unwrap_or(1),
+            _ => 1,
+        }
+    }
+
     /// The person the unit is or belongs to.
     pub fn person(&self) -> Option<Person> {
         match self.unit {
@@ -83,10 +118,12 @@ pub struct View<'a> {
     /// D: the last day before T.
     pub last: Day,
     dimensions: Vec<Dimension>,
-    horizons: &'static [u32],
+    points: &'static [Point],
     /// Names asked for that nobody ever mentioned: no unit fits.
     nothing_fits: bool,
     only: Group,
+    /// Made when it is first asked for.
+    blame: OnceCell<Blame<'a>>,
 }
 
 impl<'a> View<'a> {
@@ -121,6 +158,10 @@ impl<'a> View<'a> {
                     only.service = model.service_names.get(name);
                     only.service.is_none()
                 }
+                Dimension::Slo => {
+                    only.slo = config.slo.keys().position(|known| known == name);
+                    only.slo.is_none()
+                }
             };
         }
         let last = at.last_day_before();
@@ -131,10 +172,21 @@ impl<'a> View<'a> {
             at,
             last,
             dimensions,
-            horizons: metric.horizons(),
+            points: metric.points(),
             nothing_fits,
             only,
+            blame: OnceCell::new(),
         }
+    }
+
+    /// Which deploys of the trailing window failed.
+    pub(super) fn blame(&self) -> &Blame<'a> {
+        self.blame.get_or_init(|| Blame::of(self))
+    }
+
+    /// Whether answers are broken down by a dimension, or narrowed to one name of it.
+    pub fn is_by(&self, dimension: Dimension) -> bool {
+        self.dimensions.contains(&dimension)
     }
 
     /// The first day of the trailing window of the question, which ends with D.
@@ -147,24 +199,32 @@ impl<'a> View<'a> {
         let fits = !self.nothing_fits
             && self.only.capability.is_none_or(|only| names.capability == Some(only))
             && self.only.team.is_none_or(|only| names.team == Some(only))
-            && self.only.service.is_none_or(|only| names.service == Some(only));
+            && self.only.service.is_none_or(|only| names.service == Some(only))
+            && self.only.slo.is_none_or(|only| names.slo == Some(only));
         let has = |dimension| self.dimensions.contains(&dimension);
         let group = Group {
             capability: names.capability.filter(|_| has(Dimension::Capability)),
             team: names.team.filter(|_| has(Dimension::Team)),
             service: names.service.filter(|_| has(Dimension::Service)),
-            horizon: names.horizon,
+            slo: names.slo.filter(|_| has(Dimension::Slo)),
+            point: names.point,
         };
         let complete = group.capability.is_some() == has(Dimension::Capability)
             && group.team.is_some() == has(Dimension::Team)
-            && group.service.is_some() == has(Dimension::Service);
+            && group.service.is_some() == has(Dimension::Service)
+            && group.slo.is_some() == has(Dimension::Slo);
         (fits && complete).then_some(group)
     }
 
     /// The group of what an event names, by the team it belongs to.
     pub fn group_of(&self, subject: Subject, happened: Timestamp) -> Option<Group> {
         let team = self.model.team_of(subject, happened, self.at);
-        self.group(Group { capability: subject.capability, team, service: subject.service, horizon: None })
+        self.group(Group {
+            capability: subject.capability,
+            team,
+            service: subject.service,
+            ..Group::default()
+        })
     }
 
     /// Every group that is answered for, also those without a unit.
@@ -194,9 +254,14 @@ impl<'a> View<'a> {
             let some = some.map(|s| Group { service: Some(s), ..Group::default() });
             multiply(some.collect(), |group, option| Group { service: option.service, ..group });
         }
-        if !self.horizons.is_empty() {
-            let some = self.horizons.iter().map(|h| Group { horizon: Some(*h), ..Group::default() });
-            multiply(some.collect(), |group, option| Group { horizon: option.horizon, ..group });
+        if self.dimensions.contains(&Dimension::Slo) {
+            let all = (0..self.config.slo.len()).filter(|slo| self.only.slo.is_none_or(|only| only == *slo));
+            let some = all.map(|slo| Group { slo: Some(slo), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { slo: option.slo, ..group });
+        }
+        if !self.points.is_empty() {
+            let some = self.points.iter().map(|point| Group { point: Some(*point), ..Group::default() });
+            multiply(some.collect(), |group, option| Group { point: option.point, ..group });
         }
         groups
     }
@@ -260,10 +325,22 @@ impl<'a> View<'a> {
         if let Some(service) = group.service {
             labels.insert("service", self.model.service_names.text(service).to_owned());
         }
-        if let Some(days) = group.horizon {
-            labels.insert("horizon", format!("{days}d"));
+        if let Some(slo) = group.slo {
+            labels.insert("slo", self.slo_name(slo).to_owned());
+        }
+        if let Some(point) = group.point {
+            labels.insert(point.label, point.name.to_owned());
         }
         labels
+    }
+
+    fn slo_name(&self, place: usize) -> &'a str {
+        self.config.slo.keys().nth(place).map_or("", String::as_str)
+    }
+
+    /// How much of what the objective of a group looks at must be good.
+    pub fn objective(&self, group: Group) -> Option<Objective> {
+        self.config.slo.values().nth(group.slo?)?.objective
     }
 
     /// The event at a place.
@@ -285,6 +362,22 @@ impl<'a> View<'a> {
                 format!("{source} {id}").into()
             }
             UnitRef::Respondent(person) => model.person_names.text(person).into(),
+            UnitRef::Deploy(_, deploy) => {
+                let (source, id) = model.ids.identity(&deploy.place);
+                format!("{source} {id}").into()
+            }
+            UnitRef::Change(service, brought) => {
+                let change = brought.change.map_or("(no id)", |change| model.words.text(change));
+                format!("{change} {}", model.service_names.text(service)).into()
+            }
+            UnitRef::Incident((source, id), _) => {
+                format!("{} {}", model.ids.sources.text(source), model.words.text(id)).into()
+            }
+            UnitRef::Sample(Stream { source, name, .. }, sample) => {
+                let name = name.map_or(source.as_str(), |name| model.words.text(name));
+                format!("{name} {}", sample.at).into()
+            }
+            UnitRef::Slo(place) => self.slo_name(place).into(),
         }
     }
 }

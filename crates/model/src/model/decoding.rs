@@ -4,11 +4,12 @@
 use super::Model;
 use super::adoption::Adoption;
 use super::encoded::{BlockHeader, DecodeError, Kind};
+use super::facts;
 use super::interactions::{self, Ending};
 use super::lifecycle::{Lives, Registration};
-use super::names::{Capability, Environment, Names, Person, Service, Source, Subject, Symbol, Team};
+use super::names::{Capability, Environment, Names, Person, Service, Source, Subject, Symbol, Team, Word};
 use super::packed::Cursor;
-use super::place::Wanted;
+use super::place::{Place, Wanted};
 use super::sorted::Sorted;
 use super::surveys;
 use super::traces::Mark;
@@ -41,13 +42,14 @@ pub enum Part {
 
 /// What the numbers of an encoding stand for.
 #[derive(Debug, Default)]
-struct Symbols {
-    teams: Vec<Team>,
+pub(super) struct Symbols {
+    pub(super) teams: Vec<Team>,
     services: Vec<Service>,
-    capabilities: Vec<Capability>,
+    pub(super) capabilities: Vec<Capability>,
     persons: Vec<Person>,
-    environments: Vec<Environment>,
-    sources: Vec<Source>,
+    pub(super) environments: Vec<Environment>,
+    pub(super) sources: Vec<Source>,
+    pub(super) words: Vec<Word>,
 }
 
 impl Decoder {
@@ -139,7 +141,45 @@ impl Decoder {
         let (model, symbols) = (&mut self.model, &mut self.symbols);
         match kind {
             Kind::Traces => self.trace(cursor),
-            Kind::Deploys => self.deploys(cursor),
+            Kind::Deploys => self.deploys(cursor, facts::read_deployment_of_form_1),
+            Kind::Deployments => self.deploys(cursor, facts::read_deployment),
+            Kind::Brought => {
+                let service = of(&symbols.services, cursor.number()?)?;
+                entries(cursor, |cursor| {
+                    model.changes.insert_brought(service, facts::read_brought(cursor, symbols)?);
+                    Some(())
+                })
+            }
+            Kind::Milestones => {
+                let change = of(&symbols.words, cursor.number()?)?;
+                entries(cursor, |cursor| {
+                    model.changes.insert_milestone(change, facts::read_milestone(cursor)?);
+                    Some(())
+                })
+            }
+            Kind::Notices => {
+                let identity = facts::read_identity(cursor, symbols)?;
+                entries(cursor, |cursor| {
+                    let wanted = symbols.wanted(cursor)?;
+                    let fact = facts::read_notice(cursor, symbols)?;
+                    model.incidents.insert(identity, wanted, fact, &mut model.ids);
+                    Some(())
+                })
+            }
+            Kind::Links => {
+                let identity = facts::read_identity(cursor, symbols)?;
+                entries(cursor, |cursor| {
+                    model.incidents.insert_link(identity, facts::read_link(cursor, symbols)?);
+                    Some(())
+                })
+            }
+            Kind::Samples => {
+                let stream = facts::read_stream(cursor, symbols)?;
+                entries(cursor, |cursor| {
+                    model.samples.insert(stream, facts::read_sample(cursor)?);
+                    Some(())
+                })
+            }
             Kind::Changes => self.changes(cursor),
             Kind::Starts => self.starts(cursor),
             Kind::Interactions => self.interaction(cursor),
@@ -162,6 +202,7 @@ impl Decoder {
             Kind::Persons => name(cursor, &mut model.person_names, &mut symbols.persons),
             Kind::Environments => name(cursor, &mut model.environment_names, &mut symbols.environments),
             Kind::Sources => name(cursor, &mut model.ids.sources, &mut symbols.sources),
+            Kind::Words => name(cursor, &mut model.words, &mut symbols.words),
             Kind::End => None,
         }
     }
@@ -174,17 +215,18 @@ impl Decoder {
         self.model.traces.add(subject, marks)
     }
 
-    fn deploys(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+    fn deploys<F: FnOnce(Place) -> Deployment>(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        read: impl Fn(&mut Cursor<'_>, &Symbols) -> Option<F>,
+    ) -> Option<()> {
         let service = of(&self.symbols.services, cursor.number()?)?;
-        for _ in 0..cursor.length()? {
+        entries(cursor, |cursor| {
             let wanted = self.symbols.wanted(cursor)?;
-            let environment = if_any(&self.symbols.environments, cursor.number()?)?;
-            let capability = if_any(&self.symbols.capabilities, cursor.number()?)?;
-            let fact = |place| Deployment { place, environment, capability };
-            let deploys = grown(&mut self.model.deployments.deploys, service);
-            deploys.put(wanted, &mut self.model.ids, fact);
-        }
-        Some(())
+            let fact = read(cursor, &self.symbols)?;
+            self.model.deployments.insert(service, wanted, fact, &mut self.model.ids);
+            Some(())
+        })
     }
 
     fn changes(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
@@ -253,21 +295,25 @@ impl Decoder {
     }
 }
 
+fn entries<'a>(cursor: &mut Cursor<'a>, mut one: impl FnMut(&mut Cursor<'a>) -> Option<()>) -> Option<()> {
+    (0..cursor.length()?).try_for_each(|_| one(cursor))
+}
+
 fn name<S: Symbol>(cursor: &mut Cursor<'_>, names: &mut Names<S>, symbols: &mut Vec<S>) -> Option<()> {
     symbols.push(names.intern(cursor.text()?));
     Some(())
 }
 
-fn of<S: Copy>(symbols: &[S], number: u64) -> Option<S> {
+pub(super) fn of<S: Copy>(symbols: &[S], number: u64) -> Option<S> {
     symbols.get(usize::try_from(number).ok()?).copied()
 }
 
-fn if_any<S: Copy>(symbols: &[S], number: u64) -> Option<Option<S>> {
+pub(super) fn if_any<S: Copy>(symbols: &[S], number: u64) -> Option<Option<S>> {
     number.checked_sub(1).map_or(Some(None), |number| of(symbols, number).map(Some))
 }
 
 impl Symbols {
-    fn subject(&self, cursor: &mut Cursor<'_>) -> Option<Subject> {
+    pub(super) fn subject(&self, cursor: &mut Cursor<'_>) -> Option<Subject> {
         Some(Subject {
             team: if_any(&self.teams, cursor.number()?)?,
             service: if_any(&self.services, cursor.number()?)?,

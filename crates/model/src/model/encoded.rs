@@ -4,6 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Traces = 1,
+    /// Of form 1: successful ones, without a team and an artifact.
     Deploys,
     Changes,
     Starts,
@@ -19,6 +20,13 @@ pub(super) enum Kind {
     Environments,
     Sources,
     End,
+    Deployments,
+    Brought,
+    Milestones,
+    Notices,
+    Links,
+    Samples,
+    Words,
 }
 
 /// Bytes before the payload of a block: its kind, the length of the payload and the checksum of all three, little-endian.
@@ -29,10 +37,15 @@ const LONGEST: u32 = u32::MAX;
 
 impl Kind {
     /// In the order in which they are written: what names stand for comes last, so that no fact names what is not there.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const WRITTEN: [Self; 22] = [
         Self::Traces,
-        Self::Deploys,
+        Self::Deployments,
         Self::Changes,
+        Self::Brought,
+        Self::Milestones,
+        Self::Notices,
+        Self::Links,
+        Self::Samples,
         Self::Starts,
         Self::Interactions,
         Self::Surveys,
@@ -45,8 +58,15 @@ impl Kind {
         Self::Persons,
         Self::Environments,
         Self::Sources,
+        Self::Words,
         Self::End,
     ];
+
+    /// The kind of this number, also one that is written no longer.
+    fn of(number: u8) -> Option<Self> {
+        let mut known = Self::WRITTEN.into_iter().chain([Self::Deploys]);
+        known.find(|known| *known as u8 == number)
+    }
 
     pub(super) fn is_names(self) -> bool {
         matches!(
@@ -57,6 +77,7 @@ impl Kind {
                 | Self::Persons
                 | Self::Environments
                 | Self::Sources
+                | Self::Words
         )
     }
 
@@ -102,7 +123,7 @@ impl BlockHeader {
     /// Reads it.
     pub fn read(bytes: &[u8; HEADER]) -> Result<Self, DecodeError> {
         let [kind, numbers @ ..] = bytes;
-        let known = Kind::ALL.into_iter().find(|known| *known as u8 == *kind).ok_or(DecodeError::Unknown)?;
+        let known = Kind::of(*kind).ok_or(DecodeError::Unknown)?;
         let (length, checksum) = numbers.split_first_chunk().ok_or(DecodeError::Damaged)?;
         let checksum = checksum.first_chunk().ok_or(DecodeError::Damaged)?;
         Ok(Self { kind: known, length: u32::from_le_bytes(*length), checksum: u32::from_le_bytes(*checksum) })

@@ -16,6 +16,7 @@
 
 use super::Model;
 use super::encoded::Kind;
+use super::facts;
 use super::interactions::Ending;
 use super::lifecycle::{Life, Registration};
 use super::names::{Names, Symbol};
@@ -26,7 +27,7 @@ use crate::event::Outcome;
 
 /// The form of what is encoded. Data directories keep encodings of events whose contents are gone, so what one version has
 /// written every later one must read: a change of the form is another number here, and both are decoded.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 
 /// A block takes no further fact once it has so many bytes: a few milliseconds of work.
 const BLOCK: usize = 1 << 20;
@@ -47,7 +48,7 @@ pub struct Encoder {
 impl Encoder {
     /// Begins. What happens to the Model from now on has to be done once more after decoding.
     pub fn new(model: &Model) -> Self {
-        let mut kinds = Kind::ALL.iter();
+        let mut kinds = Kind::WRITTEN.iter();
         let kind = kinds.next().copied();
         Self {
             kinds,
@@ -99,27 +100,48 @@ impl Encoder {
                 packer.subject(*subject);
                 entries(packer, &trace.marks, |packer, mark| mark.pack(packer));
             }),
-            Kind::Deploys => self.each_of_list(&model.deployments.deploys, packer, |packer, deploy| {
+            // Written in form 1 alone.
+            Kind::Deploys => false,
+            Kind::Deployments => self.each_of_list(&model.deployments.deploys, packer, |packer, deploy| {
                 place(packer, &deploy.place, &model.ids);
-                packer.name_if_any(deploy.environment);
-                packer.name_if_any(deploy.capability);
+                facts::deployment(packer, deploy);
             }),
-            Kind::Changes => self.each(
-                model.deployments.by_author.rows(),
-                packer,
-                |packer, ((service, author), deploys)| {
-                    if deploys.is_empty() {
-                        return;
-                    }
-                    packer.name(*service);
-                    packer.name(*author);
-                    entries(packer, deploys, |packer, (at, key, environment)| {
+            Kind::Brought => self.each_of_list(&model.changes.brought, packer, facts::brought),
+            Kind::Milestones => {
+                self.each(model.changes.milestones.rows(), packer, |packer, (change, known)| {
+                    set(packer, known, |packer| packer.name(*change), facts::milestone);
+                })
+            }
+            Kind::Notices => self.each(model.incidents.0.rows(), packer, |packer, (identity, incident)| {
+                set(
+                    packer,
+                    &incident.notices,
+                    |packer| facts::identity(packer, *identity),
+                    |packer, notice| {
+                        place(packer, &notice.place, &model.ids);
+                        facts::notice(packer, notice);
+                    },
+                );
+            }),
+            Kind::Links => self.each(model.incidents.0.rows(), packer, |packer, (identity, incident)| {
+                set(packer, &incident.links, |packer| facts::identity(packer, *identity), facts::link);
+            }),
+            Kind::Samples => self.each(model.samples.0.rows(), packer, |packer, (stream, samples)| {
+                set(packer, samples, |packer| facts::stream(packer, *stream), facts::sample);
+            }),
+            Kind::Changes => {
+                self.each(model.deployments.by_author.rows(), packer, |packer, (pair, deploys)| {
+                    let pair = |packer: &mut Packer| {
+                        packer.name(pair.0);
+                        packer.name(pair.1);
+                    };
+                    set(packer, deploys, pair, |packer, (at, key, environment)| {
                         packer.at(*at);
                         packer.word(key.0);
                         packer.name_if_any(*environment);
                     });
-                },
-            ),
+                })
+            }
             Kind::Starts => {
                 self.each(model.starts.0.rows(), packer, |packer, ((person, service), starts)| {
                     if starts.is_empty() {
@@ -160,6 +182,7 @@ impl Encoder {
             Kind::Persons => self.each_name(&model.person_names, packer),
             Kind::Environments => self.each_name(&model.environment_names, packer),
             Kind::Sources => self.each_name(&model.ids.sources, packer),
+            Kind::Words => self.each_name(&model.words, packer),
             Kind::End => {
                 packer.number(self.events as u64);
                 packer.word(self.position);
@@ -220,6 +243,19 @@ impl Encoder {
             self.next += 1;
         }
         false
+    }
+}
+
+/// A set with what it belongs to; nothing if it is empty.
+fn set<T: Copy>(
+    packer: &mut Packer,
+    set: &Sorted<T>,
+    owner: impl FnOnce(&mut Packer),
+    one: impl Fn(&mut Packer, &T),
+) {
+    if !set.is_empty() {
+        owner(packer);
+        entries(packer, set, one);
     }
 }
 

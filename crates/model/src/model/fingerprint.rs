@@ -33,7 +33,7 @@ impl Model {
         let mut sum = Sum::default();
         sum.add(self.events);
         for (subject, trace) in self.traces.all.rows() {
-            let subject = hash(self.words(*subject));
+            let subject = hash(self.texts(*subject));
             trace.marks.iter().for_each(|mark| sum.add(("mark", subject, mark)));
         }
         for (index, deploys) in self.deployments.deploys.iter().enumerate() {
@@ -42,8 +42,14 @@ impl Model {
                 let environment = text(&self.environment_names, deploy.environment);
                 let service = name(&self.service_names, index);
                 sum.add(("deploy", service, self.event(&deploy.place), capability, environment));
+                let team = text(&self.team_names, deploy.team);
+                let said = (deploy.artifact, deploy.outcome, deploy.kind, deploy.unplanned);
+                sum.add(("deploy", self.event(&deploy.place), team, said));
             }
         }
+        self.changes(&mut sum);
+        self.incidents(&mut sum);
+        self.samples(&mut sum);
         for ((service, author), deploys) in self.deployments.by_author.rows() {
             let pair = hash((self.service_names.text(*service), self.person_names.text(*author)));
             for (at, key, environment) in deploys.iter() {
@@ -60,17 +66,66 @@ impl Model {
             let identity = hash(interaction.identity(&self.ids));
             for turn in interaction.turns.iter() {
                 let ending = turn.ending.map(|ending| (ending.outcome, ending.assisted));
-                sum.add(("turn", identity, self.event(&turn.place), self.words(turn.subject), ending));
+                sum.add(("turn", identity, self.event(&turn.place), self.texts(turn.subject), ending));
             }
         }
         for (index, turns) in self.surveys.0.iter().enumerate() {
             for turn in turns.iter() {
                 let person = name(&self.person_names, index);
-                sum.add(("survey", person, self.event(&turn.place), self.words(turn.subject), turn.score));
+                sum.add(("survey", person, self.event(&turn.place), self.texts(turn.subject), turn.score));
             }
         }
         self.lives(&mut sum);
         sum.0
+    }
+
+    fn changes(&self, sum: &mut Sum) {
+        for (index, brought) in self.changes.brought.iter().enumerate() {
+            for one in brought.iter() {
+                let service = name(&self.service_names, index);
+                let change = text(&self.words, one.change);
+                let environment = text(&self.environment_names, one.environment);
+                sum.add((
+                    "brought",
+                    service,
+                    one.at,
+                    one.key,
+                    one.number,
+                    change,
+                    one.committed,
+                    environment,
+                ));
+            }
+        }
+        for (change, milestones) in self.changes.milestones.rows() {
+            for one in milestones.iter() {
+                sum.add(("milestone", self.words.text(*change), one.merged, one.at, one.key));
+            }
+        }
+    }
+
+    fn incidents(&self, sum: &mut Sum) {
+        for ((source, id), incident) in self.incidents.0.rows() {
+            let identity = hash((self.ids.sources.text(*source), self.words.text(*id)));
+            for one in incident.notices.iter() {
+                let environment = text(&self.environment_names, one.environment);
+                let said = (one.stage as u8, environment, one.artifact);
+                sum.add(("notice", identity, self.event(&one.place), self.texts(one.subject), said));
+            }
+            for (at, key, link) in incident.links.iter() {
+                sum.add(("link", identity, at, key, self.words.text(*link)));
+            }
+        }
+    }
+
+    fn samples(&self, sum: &mut Sum) {
+        for (stream, samples) in self.samples.0.rows() {
+            let name = text(&self.words, stream.name);
+            let stream = hash((stream.source as u8, name, self.texts(stream.subject)));
+            for one in samples.iter() {
+                sum.add(("sample", stream, one.at, one.key, one.measure));
+            }
+        }
     }
 
     fn lives(&self, sum: &mut Sum) {
@@ -100,7 +155,7 @@ impl Model {
         }
     }
 
-    fn words(&self, subject: Subject) -> [Option<&str>; 3] {
+    fn texts(&self, subject: Subject) -> [Option<&str>; 3] {
         [
             text(&self.team_names, subject.team),
             text(&self.service_names, subject.service),

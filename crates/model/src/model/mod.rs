@@ -9,37 +9,46 @@
 //! happened before it.
 
 pub mod adoption;
+pub mod changes;
 pub mod days;
 mod decoding;
 mod derivation;
 mod encoded;
 mod encoding;
+mod facts;
 mod fingerprint;
+pub mod incidents;
 mod index;
 pub mod interactions;
 pub mod lifecycle;
 pub mod names;
 mod packed;
 pub mod place;
+pub mod samples;
 mod sorted;
 pub mod surveys;
 mod texts;
 pub mod traces;
+mod turning;
 pub mod work;
 
 pub use decoding::{Decoder, Part};
 pub use encoded::{BlockHeader, DecodeError, HEADER};
 pub use encoding::{Encoder, FORM};
 
-use crate::event::{Body, Deploy, Event, EventKey, Outcome};
+use crate::event::{Event, EventKey};
 use crate::time::Timestamp;
 use adoption::{Adoption, Facts};
-use interactions::{Ending, Interactions};
-use lifecycle::{Lives, Registration};
-use names::{Capability, Environment, Names, Person, Service, Subject, Team};
-use place::{Ids, Wanted};
+use changes::Changes;
+use incidents::Incidents;
+use interactions::Interactions;
+use lifecycle::Lives;
+use names::{Capability, Environment, Names, Person, Service, Subject, Team, Word};
+use place::Ids;
+use samples::Samples;
 use surveys::Surveys;
-use traces::{Mark, Traces};
+use traces::Traces;
+use turning::Turned;
 use work::{Deployments, Starts};
 
 /// The facts of all winning events, laid out for the metrics.
@@ -59,6 +68,8 @@ pub struct Model {
     pub person_names: Names<Person>,
     /// Names of environments.
     pub environment_names: Names<Environment>,
+    /// What events call changes, incidents, pipelines, probes and each other.
+    pub words: Names<Word>,
     /// What is mentioned and used when.
     pub traces: Traces,
     /// Registrations and retirements of teams.
@@ -69,21 +80,20 @@ pub struct Model {
     pub capabilities: Lives<Capability>,
     /// Days of use.
     pub adoption: Adoption,
-    /// Successful deploys.
+    /// Deploys.
     pub deployments: Deployments,
+    /// Changes, and what became of them.
+    pub changes: Changes,
+    /// Incidents.
+    pub incidents: Incidents,
+    /// Pipeline runs, environments, probes and requests.
+    pub samples: Samples,
     /// Who began to work on what.
     pub starts: Starts,
     /// Interactions.
     pub interactions: Interactions,
     /// Survey answers and invitations.
     pub surveys: Surveys,
-}
-
-/// Whether facts come or go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turned {
-    In,
-    Out,
 }
 
 impl Model {
@@ -155,221 +165,5 @@ impl Model {
     /// What days of use are derived from.
     pub fn facts(&self) -> Facts<'_> {
         Facts { traces: &self.traces, services: &self.services, adoption: &self.adoption }
-    }
-
-    fn turn(&mut self, event: &Event, key: EventKey, turned: Turned) {
-        let content = &event.content;
-        let subject = Subject {
-            team: content.team.as_deref().map(|name| self.team_names.intern(name)),
-            service: content.service.as_deref().map(|name| self.service_names.intern(name)),
-            capability: content.capability.as_deref().map(|name| self.capability_names.intern(name)),
-        };
-        if content.body != Body::Retracted && !content.body.is_retirement() {
-            self.mention(subject, is_use(&content.body), (event.at(), key), turned);
-        }
-        match &content.body {
-            Body::TeamRegistered
-            | Body::TeamRetired
-            | Body::ServiceRegistered { .. }
-            | Body::ServiceRetired
-            | Body::CapabilityRegistered { .. }
-            | Body::CapabilityRetired => self.live(event, key, subject, turned),
-            Body::InteractionStarted { interaction_id } => {
-                self.interact(event, interaction_id.as_deref(), subject, None, turned);
-            }
-            Body::InteractionFinished { interaction_id, outcome, assisted, .. } => {
-                let ending = Ending { outcome: *outcome, assisted: *assisted != Some(false) };
-                self.interact(event, interaction_id.as_deref(), subject, Some(ending), turned);
-            }
-            Body::Deployed(deploy) => {
-                if let (Some(service), true) = (subject.service, deploy.succeeded()) {
-                    self.deploy((event, key), service, deploy, subject, turned);
-                }
-            }
-            Body::OnboardingStarted => {
-                if let (Some(actor), Some(service)) = (content.actor.as_deref(), subject.service) {
-                    let pair = (self.person_names.intern(actor), service);
-                    let wanted = wanted(&mut self.ids, event);
-                    match turned {
-                        Turned::In => self.starts.insert(pair, wanted, subject.team, &mut self.ids),
-                        Turned::Out => self.starts.remove(pair, wanted, &mut self.ids),
-                    }
-                }
-            }
-            Body::SurveyInvited { respondent, .. } => {
-                self.survey(event, respondent.as_deref(), subject, None, turned);
-            }
-            Body::SurveyAnswered { respondent, score, .. } => {
-                self.survey(event, respondent.as_deref(), subject, Some(*score), turned);
-            }
-            Body::CapabilityUsed
-            | Body::ServiceRemoved { .. }
-            | Body::PipelineRunFinished { .. }
-            | Body::ChangeMerged { .. }
-            | Body::Retracted => {}
-        }
-    }
-
-    fn mention(&mut self, subject: Subject, is_use: bool, (at, key): (Timestamp, EventKey), turned: Turned) {
-        let mark = Mark::new(at, is_use, key);
-        match turned {
-            Turned::In => {
-                if let Some(units) = self.traces.insert(subject, mark)
-                    && is_use
-                {
-                    self.adoption.used(subject, units, at, &self.services);
-                }
-            }
-            Turned::Out => {
-                self.traces.remove(subject, mark);
-                if is_use {
-                    self.adoption.unused(subject, at, &self.services, &self.traces);
-                }
-            }
-        }
-    }
-
-    fn live(&mut self, event: &Event, key: EventKey, subject: Subject, turned: Turned) {
-        let wanted = wanted(&mut self.ids, event);
-        let plain = Registration {
-            owner: None,
-            team: subject.team,
-            preexisting: false,
-            mandated: None,
-            observed_since: None,
-        };
-        let (teams, capabilities, ids) = (&mut self.teams, &mut self.capabilities, &mut self.ids);
-        match (&event.content.body, subject) {
-            (Body::TeamRegistered, Subject { team: Some(team), .. }) => {
-                live(teams, team, wanted, Some(plain), turned, ids);
-            }
-            (Body::TeamRetired, Subject { team: Some(team), .. }) => {
-                live(teams, team, wanted, None, turned, ids);
-            }
-            (Body::ServiceRegistered { owner, preexisting }, Subject { service: Some(service), .. }) => {
-                let named = owner.as_deref().map(|owner| self.team_names.intern(owner));
-                let owner = named.or(subject.team);
-                let registration = Registration { owner, preexisting: *preexisting, ..plain };
-                self.register(service, wanted, registration, turned);
-                if named.is_some() {
-                    let as_owner = Subject { team: named, service: None, capability: None };
-                    self.mention(as_owner, false, (event.at(), key), turned);
-                }
-            }
-            (Body::ServiceRetired, Subject { service: Some(service), .. }) => {
-                live(&mut self.services, service, wanted, None, turned, ids);
-            }
-            (
-                Body::CapabilityRegistered { mandated, observed_since },
-                Subject { capability: Some(capability), .. },
-            ) => {
-                let registration =
-                    Registration { mandated: *mandated, observed_since: *observed_since, ..plain };
-                live(capabilities, capability, wanted, Some(registration), turned, ids);
-            }
-            (Body::CapabilityRetired, Subject { capability: Some(capability), .. }) => {
-                live(capabilities, capability, wanted, None, turned, ids);
-            }
-            _ => {}
-        }
-    }
-
-    fn register(&mut self, service: Service, wanted: Wanted<'_>, registration: Registration, turned: Turned) {
-        let before = self.services.of(service).owner_named_before(&wanted, &self.ids);
-        live(&mut self.services, service, wanted, Some(registration), turned, &mut self.ids);
-        // An owner named once more, as catalogs do daily, owns nothing more.
-        if let Some(owner) = registration.owner.filter(|owner| before != Some(*owner)) {
-            self.adoption.reown(service, owner, &self.services, &self.traces);
-        }
-    }
-
-    fn interact(
-        &mut self,
-        event: &Event,
-        id: Option<&str>,
-        subject: Subject,
-        ending: Option<Ending>,
-        turned: Turned,
-    ) {
-        let wanted = wanted(&mut self.ids, event);
-        let id = id.unwrap_or(&event.id.id);
-        match turned {
-            Turned::In => self.interactions.insert(id, wanted, (subject, ending), &mut self.ids),
-            Turned::Out => self.interactions.remove(id, wanted, ending.is_some(), &mut self.ids),
-        }
-    }
-
-    fn deploy(
-        &mut self,
-        (event, key): (&Event, EventKey),
-        service: Service,
-        deploy: &Deploy,
-        subject: Subject,
-        turned: Turned,
-    ) {
-        let environment = deploy.environment.as_deref().map(|name| self.environment_names.intern(name));
-        let authors = deploy.changes.iter().filter_map(|change| change.author.as_deref());
-        let actor = event.content.actor.as_deref().filter(|_| deploy.changes.is_empty());
-        for author in authors.chain(actor) {
-            let author = self.person_names.intern(author);
-            let shipment = (event.at(), key, environment);
-            match turned {
-                Turned::In => self.deployments.insert_change(service, author, shipment),
-                Turned::Out => self.deployments.remove_change(service, author, shipment),
-            }
-        }
-        let wanted = wanted(&mut self.ids, event);
-        let to = (environment, subject.capability);
-        match turned {
-            Turned::In => self.deployments.insert(service, wanted, to, &mut self.ids),
-            Turned::Out => self.deployments.remove(service, wanted, &mut self.ids),
-        }
-    }
-
-    fn survey(
-        &mut self,
-        event: &Event,
-        respondent: Option<&str>,
-        subject: Subject,
-        score: Option<u8>,
-        turned: Turned,
-    ) {
-        let Some(respondent) = respondent.or(event.content.actor.as_deref()) else { return };
-        let person = self.person_names.intern(respondent);
-        let wanted = wanted(&mut self.ids, event);
-        match turned {
-            Turned::In => self.surveys.insert(person, wanted, (subject, score), &mut self.ids),
-            Turned::Out => self.surveys.remove(person, wanted, &mut self.ids),
-        }
-    }
-}
-
-/// The place of an event.
-fn wanted<'a>(ids: &mut Ids, event: &'a Event) -> Wanted<'a> {
-    Wanted { at: event.at(), source: ids.sources.intern(&event.id.source), id: &event.id.id }
-}
-
-fn live<S: names::Symbol>(
-    lives: &mut Lives<S>,
-    name: S,
-    wanted: Wanted<'_>,
-    registration: Option<Registration>,
-    turned: Turned,
-    ids: &mut Ids,
-) {
-    match turned {
-        Turned::In => lives.insert(name, wanted, registration, ids),
-        Turned::Out => lives.remove(name, wanted, registration.is_some(), ids),
-    }
-}
-
-/// A usage event, a finished interaction with outcome success (assisted or not), or a successful deploy to any
-/// environment.
-fn is_use(body: &Body) -> bool {
-    match body {
-        Body::CapabilityUsed => true,
-        Body::InteractionFinished { outcome, .. } => *outcome == Outcome::Success,
-        Body::Deployed(deploy) => deploy.succeeded(),
-        _ => false,
     }
 }

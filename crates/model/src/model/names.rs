@@ -41,7 +41,9 @@ symbols!(
     /// An environment.
     Environment,
     /// Who sent an event.
-    Source
+    Source,
+    /// What events call something that is no unit: a change, an incident, a pipeline, another event.
+    Word
 );
 
 /// The names of one kind. Names are never forgotten: a symbol means the same name as long as the Model lives.

@@ -31,7 +31,8 @@ pub(super) struct Wanted<'a> {
 /// Sources, and the ids of the events whose place in the order is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Ids {
-    pub(super) sources: Names<Source>,
+    /// Sources.
+    pub sources: Names<Source>,
     pub(super) texts: Texts,
 }
 
@@ -39,6 +40,11 @@ impl Ids {
     /// The handle of the event that stands at a place.
     pub fn key(&self, place: &Place) -> EventKey {
         EventKey::of(self.sources.text(place.source), self.texts.get(place.id))
+    }
+
+    /// Source and id of the event that stands at a place.
+    pub fn identity(&self, place: &Place) -> (&str, &str) {
+        (self.sources.text(place.source), self.texts.get(place.id))
     }
 
     pub(super) fn id(&self, place: &Place) -> &str {
@@ -53,6 +59,11 @@ impl Ids {
     /// Forgets the id of what is kept no longer.
     pub(super) fn forget(&mut self, place: Place) {
         self.texts.remove(place.id);
+    }
+
+    /// Which of two events is first.
+    pub fn order(&self, one: &Place, other: &Place) -> Ordering {
+        self.compare(one, &Wanted { at: other.at, source: other.source, id: self.texts.get(other.id) })
     }
 
     /// By time, source and id.

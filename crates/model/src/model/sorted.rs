@@ -186,6 +186,22 @@ impl<T: Copy> Sorted<T> {
     }
 }
 
+impl<T: Copy + Ord> Sorted<T> {
+    /// Puts an entry in that says itself where it belongs.
+    pub(super) fn add(&mut self, entry: T) {
+        if let Err(at) = self.find(|other| other.cmp(&entry)) {
+            self.insert(at, entry);
+        }
+    }
+
+    /// Takes it out again.
+    pub(super) fn drop(&mut self, entry: T) {
+        if let Ok(at) = self.find(|other| other.cmp(&entry)) {
+            self.remove(at);
+        }
+    }
+}
+
 /// Facts mostly come in the order of time: the last one is looked at first.
 fn search<T>(entries: &[T], compare: impl Fn(&T) -> Ordering) -> Result<usize, usize> {
     match entries.last().map(&compare) {

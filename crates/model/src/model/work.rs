@@ -1,13 +1,17 @@
 //! Deploys to environments and the people behind them, and who began to work on what.
 
+use std::num::NonZeroU64;
+
+use sha2::{Digest as _, Sha256};
+
 use super::index::Table;
 use super::names::{Capability, Environment, Person, Service, Symbol, Team};
 use super::place::{Ids, Place, Placed, Wanted};
 use super::sorted::Sorted;
-use crate::event::EventKey;
+use crate::event::{DeployKind, EventKey, Outcome};
 use crate::time::Timestamp;
 
-/// A successful deploy.
+/// A deploy, however it ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Deployment {
     /// Where in the order of events.
@@ -16,6 +20,36 @@ pub struct Deployment {
     pub environment: Option<Environment>,
     /// Through what.
     pub capability: Option<Capability>,
+    /// The team that its event names.
+    pub team: Option<Team>,
+    /// What was deployed.
+    pub artifact: Option<Artifact>,
+    /// How it ended: successfully, where its event does not say.
+    pub outcome: Outcome,
+    /// What kind of deploy.
+    pub kind: DeployKind,
+    /// It was not planned, as its event says.
+    pub unplanned: bool,
+}
+
+impl Deployment {
+    /// Whether it counts as successful.
+    pub fn succeeded(&self) -> bool {
+        self.outcome == Outcome::Success
+    }
+}
+
+/// An artifact, known by 64 bits of the SHA-256 of its name: what was deployed has a name of its own nearly every time, and
+/// is only ever compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Artifact(pub(super) NonZeroU64);
+
+impl Artifact {
+    pub(super) fn of(name: &str) -> Self {
+        let mut first = [0; 8];
+        first.copy_from_slice(&Sha256::digest(name)[..8]);
+        Self(NonZeroU64::new(u64::from_be_bytes(first)).unwrap_or(NonZeroU64::MIN))
+    }
 }
 
 /// A successful deploy of a change: when, its event, and where to.
@@ -27,7 +61,7 @@ impl Placed for Deployment {
     }
 }
 
-/// Successful deploys.
+/// Deploys.
 #[derive(Debug, Clone, Default)]
 pub struct Deployments {
     /// By service.
@@ -41,10 +75,9 @@ impl Deployments {
         &mut self,
         service: Service,
         wanted: Wanted<'_>,
-        to: (Option<Environment>, Option<Capability>),
+        fact: impl FnOnce(Place) -> Deployment,
         ids: &mut Ids,
     ) {
-        let fact = |place| Deployment { place, environment: to.0, capability: to.1 };
         grown(&mut self.deploys, service).put(wanted, ids, fact);
     }
 
@@ -72,8 +105,46 @@ impl Deployments {
     }
 
     /// The deploys of a service, in order.
-    pub fn of(&self, service: Service) -> impl Iterator<Item = &Deployment> {
+    pub fn of(&self, service: Service) -> impl DoubleEndedIterator<Item = &Deployment> {
         self.deploys.get(service.index()).into_iter().flat_map(Sorted::iter)
+    }
+
+    /// The successful ones, in order.
+    pub fn succeeded(&self, service: Service) -> impl DoubleEndedIterator<Item = &Deployment> {
+        self.of(service).filter(|deploy| deploy.succeeded())
+    }
+
+    /// The deploys of a service from an instant up to, not including, another, in order.
+    pub fn between(
+        &self,
+        service: Service,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = &Deployment> + use<'_> {
+        let deploys = self.deploys.get(service.index());
+        let later =
+            deploys.into_iter().flat_map(move |deploys| deploys.from(move |deploy| deploy.place.at < from));
+        later.take_while(move |deploy| deploy.place.at < to)
+    }
+
+    /// The deploys of a service at or before an instant, in order.
+    pub fn until(
+        &self,
+        service: Service,
+        at: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = &Deployment> + use<'_> {
+        let deploys = self.deploys.get(service.index());
+        deploys.into_iter().flat_map(move |deploys| deploys.before(move |deploy| deploy.place.at <= at))
+    }
+
+    /// The deploys of a service before an instant, in order.
+    pub fn before(
+        &self,
+        service: Service,
+        at: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = &Deployment> + use<'_> {
+        let deploys = self.deploys.get(service.index());
+        deploys.into_iter().flat_map(move |deploys| deploys.before(move |deploy| deploy.place.at < at))
     }
 
     /// The deploys of a service with a change by `author`, at or after `from`.

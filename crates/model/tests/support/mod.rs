@@ -10,10 +10,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use milepost_model::event::{Change, Deploy, DeployKind, Outcome};
+use milepost_model::config::slo::{Sli, Slo};
+use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome};
 use milepost_model::metrics::{self, Metric};
 use milepost_model::question::Selector;
-use milepost_model::{AsOf, Body, Config, Content, Day, Event, EventId, Model, Timestamp, Version};
+use milepost_model::{AsOf, Body, Config, Content, Day, Event, EventId, Model, Span, Timestamp, Version};
 use proptest::prelude::*;
 
 /// The first day of the histories: they cross a leap day.
@@ -41,24 +42,80 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![4 => Just(Outcome::Success), 1 => Just(Outcome::Failure), 1 => Just(Outcome::Cancelled)]
 }
 
+fn environment() -> impl Strategy<Value = String> {
+    prop_oneof![3 => Just("production".to_string()), 1 => Just("staging".to_string())]
+}
+
 fn deploy() -> impl Strategy<Value = Body> {
-    let change = prop::option::weighted(0.8, name("dev", 3)).prop_map(|author| Change {
-        author,
-        committed_at: None,
-        id: None,
-    });
-    let environment = prop_oneof![3 => Just("production"), 1 => Just("staging")];
-    (environment, prop::option::of(outcome()), prop::collection::vec(change, 0..3)).prop_map(
-        |(environment, outcome, changes)| {
+    let change = (
+        prop::option::weighted(0.8, name("dev", 3)),
+        prop::option::weighted(0.7, instant()),
+        prop::option::weighted(0.8, name("change", 4)),
+    )
+        .prop_map(|(author, committed_at, id)| Change { author, committed_at, id });
+    let kind = prop_oneof![
+        4 => Just(DeployKind::Deployed),
+        1 => Just(DeployKind::Upgraded),
+        1 => Just(DeployKind::RolledBack),
+    ];
+    let artifact = prop::option::of(name("artifact", 3));
+    let changes = prop::collection::vec(change, 0..3);
+    (artifact, environment(), prop::option::of(outcome()), changes, kind, any::<bool>()).prop_map(
+        |(artifact_id, environment, outcome, changes, kind, unplanned)| {
             Body::Deployed(Deploy {
-                artifact_id: None,
+                artifact_id,
                 changes,
-                environment: Some(environment.into()),
-                kind: DeployKind::Deployed,
+                environment: Some(environment),
+                kind,
                 outcome,
+                unplanned,
             })
         },
     )
+}
+
+fn incident() -> impl Strategy<Value = Body> {
+    let incident = (
+        prop::option::weighted(0.2, name("artifact", 3)),
+        prop::option::of(environment()),
+        prop::option::weighted(0.8, name("incident", 3)),
+        prop::collection::vec(name("e", 30), 0..2),
+    )
+        .prop_map(|(artifact_id, environment, incident_id, links)| Incident {
+            artifact_id,
+            environment,
+            incident_id,
+            links,
+            severity: None,
+        });
+    (0..3, incident).prop_map(|(stage, incident)| match stage {
+        0 => Body::IncidentDetected(incident),
+        1 => Body::IncidentReported(incident),
+        _ => Body::IncidentResolved(incident),
+    })
+}
+
+fn sample() -> impl Strategy<Value = Body> {
+    let seconds = || prop::option::of(0..1_200_u64);
+    let change = || prop::option::weighted(0.9, name("change", 4));
+    prop_oneof![
+        (prop::option::of(outcome()), seconds()).prop_map(|(outcome, duration_seconds)| {
+            Body::PipelineRunFinished { pipeline: Some("build".into()), outcome, duration_seconds }
+        }),
+        (outcome(), seconds()).prop_map(|(outcome, duration_seconds)| Body::EnvironmentProvisioned {
+            environment_id: None,
+            outcome,
+            duration_seconds
+        }),
+        outcome().prop_map(|outcome| Body::ProbeFinished { probe: None, outcome }),
+        (0..20_u64, 0..20_u64).prop_map(|(good, bad)| Body::RequestsObserved {
+            indicator: None,
+            good,
+            total: good + bad
+        }),
+        change().prop_map(|change_id| Body::ChangeCreated { change_id, repository: None }),
+        change().prop_map(|change_id| Body::ChangeMerged { change_id, repository: None }),
+    ]
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -79,7 +136,9 @@ fn body() -> impl Strategy<Value = Body> {
                 interaction_id, outcome, assisted, duration_seconds: None
             }
         ),
-        4 => deploy(),
+        6 => deploy(),
+        4 => incident(),
+        4 => sample(),
         2 => Just(Body::OnboardingStarted),
         1 => prop::option::of(name("dev", 8)).prop_map(|respondent| Body::SurveyInvited { survey: None, respondent }),
         2 => (prop::option::of(name("dev", 8)), 0..=10_u8)
@@ -159,6 +218,24 @@ pub fn folded(events: &[Event]) -> Model {
 pub fn config() -> Config {
     let mut config = Config { min_group: 2, ..Config::default() };
     config.capabilities.entry("cap-0".into()).or_default().golden_path = true;
+    let objective = Some("0.8".parse().unwrap());
+    for (name, sli) in [
+        ("ci", Sli::PipelineRuns),
+        ("deploys", Sli::Deploys),
+        ("environments", Sli::Environments),
+        ("interactions", Sli::Interactions),
+        ("portal", Sli::Probes),
+        ("requests", Sli::Requests),
+    ] {
+        let slo = Slo { sli: Some(sli), objective, window: Some(Span::days(7)), ..Slo::default() };
+        config.slo.insert(name.into(), slo);
+    }
+    for timed in ["ci", "environments"] {
+        config.slo.entry(timed.into()).or_default().threshold = Some(Span::from_seconds(600));
+    }
+    let narrow = config.slo.entry("deploys".into()).or_default();
+    (narrow.team, narrow.environment) = (Some("team-*".into()), Some("prod*".into()));
+    config.slo.entry("requests".into()).or_default().service = Some("service-1".into());
     config.capabilities.entry("cap-1".into()).or_default().ineligible_teams = vec!["team-2".into()];
     config
 }
@@ -173,10 +250,9 @@ pub fn selectors(metric: &dyn Metric) -> Vec<Selector> {
         ..Selector::default()
     };
     let mut all = vec![Selector::default(), base.clone()];
-    for rule in ["exact_day", "window_before", "any_repeat", "on_or_after"] {
-        if takes("rule") {
-            all.push(Selector { rule: Some(rule.into()), max_age: Some("20d".into()), ..base.clone() });
-        }
+    for rule in metric.spec().rules.iter().skip(1) {
+        let max_age = takes("max_age").then(|| "20d".into());
+        all.push(Selector { rule: Some(rule.as_str().into()), max_age, ..base.clone() });
     }
     if takes("timeout") {
         all.push(Selector { timeout: Some("36h".into()), ..base.clone() });
@@ -185,11 +261,17 @@ pub fn selectors(metric: &dyn Metric) -> Vec<Selector> {
         all.push(Selector { estimator: Some("observed".into()), ..base.clone() });
     }
     let unit = takes("unit").then(|| "service".to_string());
-    for by in metric.spec().dimensions {
+    for by in metric.spec().dimensions.iter().filter(|_| takes("by")) {
         all.push(Selector { by: Some(by.as_str().into()), unit: unit.clone(), ..base.clone() });
     }
-    all.push(Selector { team: Some("team-1".into()), ..base.clone() });
-    all.push(Selector { service: Some("service-1".into()), unit, ..base });
+    if takes("team") {
+        all.push(Selector { team: Some("team-1".into()), ..base.clone() });
+        all.push(Selector { service: Some("service-1".into()), unit, ..base });
+    }
+    if takes("slo") {
+        all.push(Selector { slo: Some("requests".into()), ..Selector::default() });
+        all.push(Selector { slo: Some("unheard-of".into()), ..Selector::default() });
+    }
     all
 }
 
@@ -204,9 +286,14 @@ pub fn moments() -> Vec<AsOf> {
 
 /// Every answer to every question, as text.
 pub fn everything(model: &Model) -> String {
+    answers(model, metrics::registry())
+}
+
+/// Every answer to every question about some metrics, as text.
+pub fn answers(model: &Model, metrics: &[&'static dyn Metric]) -> String {
     let config = config();
     let mut text = String::new();
-    for metric in metrics::registry() {
+    for metric in metrics {
         for selector in selectors(*metric) {
             for as_of in moments() {
                 let answers = metrics::query(model, &config, *metric, &selector, as_of).unwrap();

@@ -44,11 +44,19 @@ pub struct Unit {
     pub unit: String,
     pub class: &'static str,
     pub part: &'static str,
+    /// How many it stands for, if not for one.
+    #[serde(skip_serializing_if = "is_one")]
+    pub count: u64,
     pub events: Vec<EventRef>,
     pub event_count: usize,
     /// Of the events, those that retention has dropped.
     #[serde(skip_serializing_if = "is_none")]
     pub dropped_event_count: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
@@ -133,6 +141,7 @@ fn resolve(engine: &Engine, unit: milepost_model::answer::ExplainedUnit) -> Resu
         class: unit.class,
         part: unit.part.as_str(),
         events,
+        count: unit.count,
         event_count: unit.events.len(),
         dropped_event_count: dropped,
     })

@@ -65,13 +65,11 @@ fn json(answers: &[Answer]) -> Result<String, serde_json::Error> {
     Ok(text)
 }
 
-/// Columns: metric, the dimensions of the metric and its horizon if it has several, `as_of`, the value with what belongs
+/// Columns: metric, the dimensions of the metric and the label of its points if it has several, `as_of`, the value with what belongs
 /// to it, counts and notes as `name=value;…`. They are the same whatever the answers are. No value: an empty cell.
 fn csv(spec: &Spec, answers: &[Answer]) -> String {
     let mut labels: Vec<&str> = spec.dimensions.iter().map(|d| d.as_str()).collect();
-    if metrics::find(spec.name).is_ok_and(|metric| !metric.horizons().is_empty()) {
-        labels.push("horizon");
-    }
+    labels.extend(metrics::find(spec.name).ok().and_then(|metric| metric.points().first()).map(|p| p.label));
 
     let mut header = vec!["metric".to_owned()];
     header.extend(labels.iter().map(|label| (*label).to_owned()));
@@ -95,6 +93,7 @@ fn value_columns(kind: Kind) -> Vec<String> {
     let names: &[&str] = match kind {
         Kind::Ratio => &["value", "numerator", "denominator", "low", "high"],
         Kind::Score => &["value", "low", "high"],
+        Kind::Number => &["value"],
         Kind::Durations => return QUANTILES.iter().map(|(name, _)| format!("seconds_{name}")).collect(),
     };
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -112,6 +111,7 @@ fn value_cells(value: &Value) -> Vec<String> {
                 cell(interval.map(|i| i.1)),
             ]
         }
+        Value::Number(number) => vec![cell(*number)],
         Value::Score(score) => {
             let interval = score.and_then(|s| s.interval);
             vec![cell(score.map(|s| s.value)), cell(interval.map(|i| i.0)), cell(interval.map(|i| i.1))]

@@ -29,6 +29,9 @@ pub(super) struct SelectorArgs {
     /// Only this service.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
+    /// Only this objective.
+    #[arg(long, value_name = "NAME")]
+    slo: Option<String>,
     /// One answer for each capability, team or service.
     #[arg(long, value_name = "DIMENSION")]
     by: Option<String>,
@@ -50,7 +53,8 @@ pub(super) struct SelectorArgs {
     /// When an unfinished interaction counts as abandoned, such as 24h.
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
-    /// What counts as kept: window_after, exact_day, window_before, any_repeat or on_or_after.
+    /// By which definition: of keep_rate window_after, exact_day, window_before, any_repeat or on_or_after; of delivery
+    /// metrics milepost or whose.
     #[arg(long)]
     rule: Option<String>,
     /// How quantiles treat what has not finished: kaplan_meier or observed.
@@ -65,6 +69,7 @@ impl SelectorArgs {
             ("capability", &self.capability),
             ("team", &self.team),
             ("service", &self.service),
+            ("slo", &self.slo),
             ("by", &self.by),
             ("unit", &self.unit),
             ("window", &self.window),
@@ -131,7 +136,7 @@ impl PlaceArgs {
 
 /// A variable that stands for a flag. Read here and not by clap, for which it would be in conflict with `--server` as the
 /// flag is: whoever names a server does not mean what the machine is set up with.
-fn variable(name: &str) -> Option<PathBuf> {
+pub(super) fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 

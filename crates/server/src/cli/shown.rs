@@ -12,6 +12,7 @@ pub(super) enum Shape {
     Ratio,
     Durations,
     Score,
+    Number,
 }
 
 /// An answer.
@@ -81,8 +82,10 @@ fn answer(object: Map<String, Value>) -> serde_json::Result<Shown> {
         Shape::Durations
     } else if object.contains_key("numerator") {
         Shape::Ratio
-    } else {
+    } else if object.contains_key("low") {
         Shape::Score
+    } else {
+        Shape::Number
     };
     Ok(Shown { shape, ..serde_json::from_value(Value::Object(object))? })
 }

@@ -56,6 +56,7 @@ pub(super) fn moment(answers: &[Shown]) -> String {
     match shape {
         Shape::Ratio => columns.extend(["value", "95 % interval", "of"].map(Column::number)),
         Shape::Score => columns.extend(["value", "95 % interval"].map(Column::number)),
+        Shape::Number => columns.push(Column::number("value")),
         Shape::Durations => columns.extend(quantiles.iter().map(|q| Column::number(quantile_name(q)))),
     }
     columns.extend(["counts", "notes"].map(Column::text));
@@ -88,6 +89,7 @@ fn value_cells(answer: &Shown, quantiles: &BTreeSet<&String>) -> Vec<String> {
     match shape {
         Shape::Ratio => vec![value, interval, of],
         Shape::Score => vec![value, interval],
+        Shape::Number => vec![value],
         Shape::Durations => quantiles.iter().map(seconds).collect(),
     }
 }
@@ -182,7 +184,7 @@ pub(super) fn series(days: &[String], answers: &[Shown]) -> Vec<Series> {
 
 fn numbers(answer: &Shown) -> Vec<(&str, Option<f64>)> {
     match answer.shape {
-        Shape::Ratio | Shape::Score => vec![("", answer.value)],
+        Shape::Ratio | Shape::Score | Shape::Number => vec![("", answer.value)],
         Shape::Durations => {
             answer.quantiles.iter().map(|(q, seconds)| (q.as_str(), seconds.map(|s| s as f64))).collect()
         }
@@ -216,6 +218,7 @@ pub(super) fn number(shape: Shape, value: f64) -> String {
         Shape::Ratio => format!("{:.1} %", value * 100.0),
         Shape::Durations => duration(value as u64),
         Shape::Score => format!("{value:+.1}"),
+        Shape::Number => format!("{value:.2}"),
     }
 }
 

@@ -183,11 +183,17 @@ impl Default for AggregateSettings {
 pub struct QuerySettings {
     /// How often it is looked for new events, in milliseconds.
     pub poll_ms: u64,
+    /// Whether this process writes what the metrics say into ClickHouse, day by day. One is enough.
+    pub history: bool,
+    /// How often, in seconds.
+    pub history_seconds: u64,
+    /// Whether this process has contents of events dropped that are older than [`super::RetentionSettings::days`]. It should be one.
+    pub retain: bool,
 }
 
 impl Default for QuerySettings {
     fn default() -> Self {
-        Self { poll_ms: 150 }
+        Self { poll_ms: 150, history: false, history_seconds: 60, retain: false }
     }
 }
 
@@ -257,6 +263,26 @@ pub(super) fn senseless(settings: &Settings) -> Vec<(&'static str, String)> {
     must(aggregate.batch_events > 0, "aggregate.batch_events", &"0 would take nothing: write at least 1");
     must(aggregate.batch_bytes > 0, "aggregate.batch_bytes", &"0 would take nothing: write at least 1");
     must(query.poll_ms > 0, "query.poll_ms", &"0 would ask without a pause: write at least 1");
+    must(
+        query.history_seconds > 0,
+        "query.history_seconds",
+        &"0 would write without a pause: write at least 1",
+    );
+    must(
+        !query.history || *role != Role::All,
+        "query.history",
+        &"the history is written into ClickHouse, which role = \"all\" does not use: leave it out",
+    );
+    must(
+        !query.retain || *role != Role::All,
+        "query.retain",
+        &"role = \"all\" does so by itself where retention.days is set: leave it out",
+    );
+    must(
+        !query.retain || settings.retention.days.is_some(),
+        "query.retain",
+        &"after how many days is not said: write retention.days",
+    );
     all
 }
 

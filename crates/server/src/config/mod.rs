@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use milepost_ingest::DoorLimits;
+use milepost_model::config::slo::Slo;
 use milepost_model::config::{CapabilityConfig, Windows};
 use milepost_model::{Config, Limits, Span};
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use crate::guard::{AuthSettings, MetricsSettings, TlsSettings};
 use crate::keeper::{KeeperLimits, NameLimits};
 use crate::serve::{ConnectionLimits, PeerLimits};
 
-pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, QuerySettings, Role};
+pub use cluster::{AggregateSettings, ClickHouseSettings, KafkaSettings, Password, QuerySettings, Role};
 pub use mistake::Mistake;
 pub use person_key::{KeyError, PersonKeys};
 pub use source::{ConfigError, Flags, check, load, process_variables, read};
@@ -67,6 +68,10 @@ pub struct Settings {
     pub min_group: u32,
     #[allow(missing_docs)]
     pub timeout: Span,
+    #[allow(missing_docs)]
+    pub incident_gap: Span,
+    #[allow(missing_docs)]
+    pub slo: BTreeMap<String, Slo>,
     #[allow(missing_docs)]
     pub windows: Windows,
 }
@@ -154,7 +159,8 @@ pub struct RetentionSettings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let Config { capabilities, production, min_group, timeout, windows } = Config::default();
+        let Config { capabilities, production, min_group, timeout, incident_gap, slo, windows } =
+            Config::default();
         Self {
             role: Role::default(),
             listen: "127.0.0.1:7171".into(),
@@ -173,6 +179,8 @@ impl Default for Settings {
             production,
             min_group,
             timeout,
+            incident_gap,
+            slo,
             windows,
         }
     }
@@ -224,6 +232,8 @@ impl Settings {
             production: self.production.clone(),
             min_group: self.min_group,
             timeout: self.timeout,
+            incident_gap: self.incident_gap,
+            slo: self.slo.clone(),
             windows: self.windows.clone(),
         }
     }
@@ -238,6 +248,7 @@ impl LimitSettings {
                 name_bytes: self.name_bytes,
                 changes: self.changes,
                 future: self.future,
+                past: None,
             },
             event_bytes: self.event_bytes,
             batch_events: self.batch_events,

@@ -82,6 +82,14 @@ pub(super) fn senseless(settings: &Settings) -> Vec<Senseless> {
             all.push(Senseless::new(&["capabilities", name, "timeout"], at_once));
         }
     }
+    for (name, slo) in &settings.slo {
+        let shown = name.escape_debug().to_string();
+        if let Some(flaw) = flaw(name) {
+            all.push(Senseless::new(&["slo", &shown], format!("the name {flaw}")));
+        }
+        let errors = slo.errors().into_iter();
+        all.extend(errors.map(|(key, message)| Senseless::new(&["slo", &shown, key], message)));
+    }
     all.extend(settings.metrics().errors().into_iter().map(|(key, message)| Senseless::at(&key, message)));
     all
 }

@@ -283,6 +283,30 @@ fn the_sample_reads_and_shows_the_defaults() {
 }
 
 #[test]
+fn objectives_are_read_exactly_and_refused_with_their_reason() {
+    let good = "[slo.ci]\nsli = \"pipeline_runs\"\nobjective = 0.999\nthreshold = \"10m\"\n[slo.\"a.b\"]\nsli = \"requests\"\nobjective = \"0.9\"\n";
+    let (settings_, _) = settings(good, &[], Flags::default()).unwrap();
+    let ci = &settings_.metrics().slo["ci"];
+    assert_eq!(ci.objective.map(|objective| objective.to_string()).as_deref(), Some("0.999"));
+    assert_ne!(settings_.metrics().digest(), Settings::default().metrics().digest());
+    for (text, said) in [
+        ("[slo.ci]\nsli = \"deploys\"\n", "slo.ci.objective: missing"),
+        ("[slo.ci]\nobjective = \"0.9\"\n", "slo.ci.sli: missing"),
+        ("[slo.ci]\nsli = \"deploys\"\nobjective = \"1.5\"\n", "slo.ci.objective: `1.5` is no objective"),
+        ("[slo.ci]\nsli = \"uptime\"\nobjective = \"0.9\"\n", "slo.ci.sli: "),
+        (
+            "[slo.ci]\nsli = \"probes\"\nobjective = \"0.9\"\nthreshold = \"5m\"\n",
+            "slo.ci.threshold: has no meaning",
+        ),
+        ("[slo.ci]\nsli = \"probes\"\nobjective = \"0.9\"\nwindow = \"0s\"\n", "slo.ci.window: 0s"),
+        ("[slo.ci]\nsli = \"probes\"\nobjective = \"0.9\"\nservices = \"a\"\n", "slo.ci.services"),
+    ] {
+        let error = settings(text, &[], Flags::default()).unwrap_err();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+}
+
+#[test]
 fn each_role_says_what_it_needs() {
     let wrong = |text: &str| settings(text, &[], Flags::default()).unwrap_err();
     let ingest = wrong("role = \"ingest\"\n");
@@ -294,6 +318,10 @@ fn each_role_says_what_it_needs() {
     );
     let query = wrong("role = \"query\"\n");
     assert!(query.contains("clickhouse.url: ") && !query.contains("kafka"), "{query}");
+    let dropping = wrong("role = \"query\"\n[clickhouse]\nurl = \"http://c\"\n[query]\nretain = true\n");
+    assert!(dropping.contains("query.retain: after how many days is not said"), "{dropping}");
+    let nowhere = wrong("[query]\nhistory = true\nhistory_seconds = 0\n");
+    assert!(nowhere.contains("query.history: ") && nowhere.contains("query.history_seconds: 0"), "{nowhere}");
     let itself =
         wrong("[kafka]\nbrokers = \"k:9092\"\ntopics = [\"milepost-events\"]\nmin_insync_replicas = 4\n");
     assert!(

@@ -1,6 +1,6 @@
 //! The budget of series: how many one scrape has at most, and what stands for the rest.
 //!
-//! Metrics that go out by capability have some series for each. Those of as many capabilities as there is room for go out
+//! Metrics that go out by objective have some series for each that is configured; those that go out by capability have some for each. Those of as many capabilities as there is room for go out
 //! under their names; all others are added up under `other`, so that sums over capabilities stay what they are.
 //!
 //! Laws:
@@ -18,8 +18,9 @@
 use std::collections::BTreeMap;
 
 use milepost_model::answer::{Kind, Ratio, Value};
-use milepost_model::metrics::{self, QUANTILES, Spec};
-use milepost_model::{Answer, Model, Timestamp};
+use milepost_model::metrics::{self, DefaultBy, QUANTILES, Spec};
+use milepost_model::question::Dimension;
+use milepost_model::{Answer, Config, Model, Timestamp};
 use rustc_hash::FxHashSet;
 
 /// Series that are not about the platform but about Milepost itself, at most.
@@ -40,10 +41,13 @@ pub(super) struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     /// Of so many series, for what has appeared by `now`.
-    pub(super) fn new(model: &'a Model, now: Timestamp, series: usize) -> Self {
+    pub(super) fn new(model: &'a Model, config: &Config, now: Timestamp, series: usize) -> Self {
         let specs = || metrics::registry().iter().map(|metric| metric.spec()).filter(|spec| spec.exported);
-        let [each, alone] = [true, false]
-            .map(|is_by| specs().filter(|spec| spec.default_by.is_some() == is_by).map(width).sum::<usize>());
+        let each = specs().filter(|spec| is_by(spec, Dimension::Capability)).map(width).sum::<usize>();
+        let alone = specs().filter(|spec| !is_by(spec, Dimension::Capability)).map(|spec| {
+            if is_by(spec, Dimension::Slo) { config.slo.len() * width(spec) } else { width(spec) }
+        });
+        let alone = alone.sum::<usize>();
         let room = series.saturating_sub(OWN + alone) / each.max(1);
         let mut all: Vec<(Timestamp, &str)> = model
             .capability_names
@@ -76,14 +80,20 @@ impl<'a> Budget<'a> {
     }
 }
 
+/// Whether a metric goes out broken down by a dimension.
+fn is_by(spec: &Spec, dimension: Dimension) -> bool {
+    spec.default_by.is_some_and(|(DefaultBy::Always(by) | DefaultBy::Unless(by))| by == dimension)
+}
+
 /// The most series a metric has for one set of labels.
 fn width(spec: &Spec) -> usize {
     let values = match spec.kind {
         Kind::Ratio => 3,
         Kind::Durations => QUANTILES.len(),
-        Kind::Score => 1,
+        Kind::Score | Kind::Number => 1,
     };
-    values + spec.counts.len()
+    let points = metrics::find(spec.name).map_or(1, |metric| metric.points().len().max(1));
+    points * (values + spec.counts.len())
 }
 
 fn add(mut sum: Answer, other: Answer) -> Answer {
@@ -106,7 +116,7 @@ fn add(mut sum: Answer, other: Answer) -> Answer {
 mod tests {
     use std::collections::HashMap;
 
-    use milepost_model::{Config, Timestamp};
+    use milepost_model::Timestamp;
     use proptest::prelude::*;
 
     use super::*;

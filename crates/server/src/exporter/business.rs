@@ -27,7 +27,7 @@ pub fn business(
     series: usize,
 ) -> Result<Business, QuestionError> {
     let mut families = Vec::new();
-    let budget = Budget::new(model, now, series);
+    let budget = Budget::new(model, config, now, series);
     for metric in metrics::registry().iter().copied().filter(|metric| metric.spec().exported) {
         let answers = metrics::query(model, config, metric, &Selector::default(), AsOf::Instant(now))?;
         families.extend(metric_families(metric.spec(), &budget.fold(answers)));
@@ -46,6 +46,7 @@ fn metric_families(spec: &Spec, answers: &[Answer]) -> Vec<Family> {
         Kind::Ratio => ratio(spec, &name, answers),
         Kind::Durations => durations(spec, &name, answers),
         Kind::Score => score(spec, &name, answers),
+        Kind::Number => number(spec, &name, answers),
     };
     if !spec.counts.is_empty() {
         families.push(counts(spec, &name, answers));
@@ -94,9 +95,19 @@ fn score(spec: &Spec, name: &str, answers: &[Answer]) -> Vec<Family> {
     vec![family]
 }
 
+fn number(spec: &Spec, name: &str, answers: &[Answer]) -> Vec<Family> {
+    let mut family = Family::gauge(name, spec.help);
+    for answer in answers {
+        if let Value::Number(Some(number)) = answer.value {
+            family.push(labels(answer), Number::Real(number));
+        }
+    }
+    vec![family]
+}
+
 fn counts(spec: &Spec, name: &str, answers: &[Answer]) -> Family {
     let (things, label) = match spec.kind {
-        Kind::Ratio => ("units", "state"),
+        Kind::Ratio | Kind::Number => ("units", "state"),
         Kind::Durations => ("subjects", "state"),
         Kind::Score => ("answers", "class"),
     };

@@ -105,13 +105,18 @@ pub(crate) fn keeping(health: &Health) -> Vec<Family> {
 
 /// What the Model holds, and the store it is of.
 pub(crate) fn model(engine: &Engine) -> Vec<Family> {
-    let events = engine.model.read().events();
     // A store that cannot be asked is told of by what fails; the rest of the scrape still counts.
     let (sizes, horizon) = {
         let mut reader = engine.reader.lock();
         (reader.sizes().ok(), reader.horizon().ok().flatten())
     };
-    let mut families = vec![gauge("milepost_model_events", "Winning events in the Model.", events as u64)];
+    model_of(engine, sizes, horizon)
+}
+
+/// The same, where the store has been asked already.
+pub(crate) fn model_of(engine: &Engine, sizes: Option<Sizes>, horizon: Option<Horizon>) -> Vec<Family> {
+    let events = engine.model.read().events() as u64;
+    let mut families = vec![gauge("milepost_model_events", "Winning events in the Model.", events)];
     families.extend(sizes.into_iter().flat_map(kept));
     families.extend(retention(horizon));
     families

@@ -52,9 +52,22 @@ async fn a_scrape_says_how_many_series_it_has() {
         "{series}: {text}"
     );
     let about_itself = text.lines().filter(|line| {
-        ["market_share", "keep_rate", "self_service_rate", "time_to", "onboarding", "nps"]
-            .iter()
-            .all(|metric| !line.starts_with(&format!("milepost_{metric}")))
+        [
+            "market_share",
+            "keep_rate",
+            "self_service_rate",
+            "time_to",
+            "onboarding",
+            "nps",
+            "slo_",
+            "deployment_",
+            "lead_time",
+            "change_failure",
+            "failed_",
+            "rework",
+        ]
+        .iter()
+        .all(|metric| !line.starts_with(&format!("milepost_{metric}")))
             && !line.starts_with('#')
     });
     // With room for what is absent until something happens.

@@ -183,6 +183,7 @@ mod tests {
             ("/v1/metrics", Need::Read),
             ("/v1/metrics/nps/explain", Need::Read),
             ("/metrics", Need::Read),
+            ("/v1/quarantine", Need::Admin),
             ("/v1/quarantine/retry", Need::Admin),
             ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::Any),
             ("//healthz", Need::Any),

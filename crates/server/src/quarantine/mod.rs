@@ -20,11 +20,12 @@ use crate::engine::Engine;
 use crate::keeper::Keeper;
 
 pub mod http;
+pub mod listed;
 #[cfg(test)]
 mod tests;
 
-/// Refusals looked at by one call: with the largest of payloads, 32 MiB.
-const PAGE: usize = 500;
+/// Refusals looked at by one call, or listed by one: with the largest of payloads, 32 MiB.
+pub const PAGE: usize = 500;
 
 /// Which refused events to try again, as it is sent to a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

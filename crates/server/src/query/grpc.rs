@@ -134,6 +134,7 @@ fn unit(unit: Unit) -> pb::ExplainedUnit {
         class: unit.class.to_owned(),
         part: unit.part.to_owned(),
         events: unit.events.into_iter().map(event).collect(),
+        count: unit.count,
         event_count: unit.event_count as u64,
         dropped_event_count: unit.dropped_event_count as u64,
     }

@@ -175,6 +175,6 @@ fn the_horizon_is_the_start_of_a_day() {
         ("2026-03-01T23:59:59.999999Z", 59, "2026-01-01T00:00:00Z"),
         ("2026-03-01T12:00:00Z", u32::MAX, "0001-01-01T00:00:00Z"),
     ] {
-        assert_eq!(horizon(at(now), days), at(expected), "{now} {days}");
+        assert_eq!(at(now).days_before(days), at(expected), "{now} {days}");
     }
 }

@@ -76,14 +76,12 @@ async fn told(failed: &mut mpsc::Receiver<String>) -> String {
 
 /// How far a consumer has come, in families that begin with this name.
 fn lag(status: &Status, (name, lag, lost): (&str, &str, &str)) -> [Family; 2] {
-    let records = status.lag().into_iter().fold(
-        Family::gauge(format!("{name}_lag_records"), lag),
-        |family, lag| {
+    let records =
+        status.lag().into_iter().fold(Family::gauge(format!("{name}_lag_records"), lag), |family, lag| {
             let Partition { topic, number } = lag.partition;
             let labels = vec![("topic", topic.to_string()), ("partition", number.to_string())];
             family.with(labels, Number::Count(lag.records.max(0).unsigned_abs()))
-        },
-    );
+        });
     [records, own::counter(&format!("{name}_lost_records"), lost, status.lost())]
 }
 

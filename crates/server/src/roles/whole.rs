@@ -37,7 +37,7 @@ pub struct Whole {
 impl Part for Whole {
     const SERVICES: &'static [&'static str] =
         &[ingest_service_server::SERVICE_NAME, metrics_service_server::SERVICE_NAME];
-    const PATHS: &'static str = "/v1/events, /v1/metrics, /v1/quarantine/retry, ";
+    const PATHS: &'static str = "/v1/events, /v1/metrics, /v1/quarantine, ";
 
     async fn open(settings: Settings) -> Result<Self, StartError> {
         let opened = {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clickhouse::query::RowCursor;
-use clickhouse::{Client, Compression, RowOwned, RowRead};
+use clickhouse::{Client, Compression, RowOwned, RowRead, RowWrite};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -86,6 +86,24 @@ impl Connection {
         let sent = timeout(self.timeouts.statement, async {
             for piece in rows {
                 insert.send(piece.clone()).await?;
+            }
+            insert.end().await
+        });
+        let sent = sent.await;
+        self.outcome(server, sent)
+    }
+
+    /// Inserts rows.
+    pub(super) async fn insert_rows<T: RowWrite>(
+        &self,
+        into: &str,
+        rows: &[T::Value<'_>],
+    ) -> Result<(), Error> {
+        let (server, client) = self.client();
+        let sent = timeout(self.timeouts.statement, async {
+            let mut insert = client.insert_unescaped::<T>(into).await?;
+            for row in rows {
+                insert.write(row).await?;
             }
             insert.end().await
         });

@@ -4,6 +4,7 @@
 //! new one; both are functions of the log alone. Rows beyond the new position may be there already, and are not looked at; so every follower goes
 //! through states that loading would give, too.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use clickhouse::Row;
@@ -14,7 +15,7 @@ use super::connection::quoted;
 use super::keys::Keys;
 use super::progress::before;
 use super::versions::{COLUMNS, Compared, Counts, ORDER, Stored, event};
-use super::{Change, ClickHouse, Error, Progress};
+use super::{Change, ClickHouse, Error, Freeze, Progress};
 
 /// Keys in one statement: its text may have 256 KiB.
 const LOOKUP: usize = 5_000;
@@ -23,6 +24,8 @@ const LOOKUP: usize = 5_000;
 pub struct Follower {
     clickhouse: ClickHouse,
     progress: Progress,
+    /// What is frozen in the Model.
+    freezes: Vec<Freeze>,
     /// Of all events before the progress: what is none of them has no old winner that would have to be looked for.
     known: Keys,
 }
@@ -42,12 +45,14 @@ pub enum Followed {
         changes: Vec<Change>,
         /// What there is more than before.
         counts: Counts,
+        /// Versions that would have changed what retention has frozen, and change nothing.
+        ignored: u64,
         /// Whether there is more to be had at once.
         more: bool,
     },
     /// The log is being read again and has not come as far as it was, so that events may be missing: keep the Model, and ask again later.
     Recovering,
-    /// The log was read again: load.
+    /// The log was read again, or retention has moved on: load.
     Reload,
 }
 
@@ -73,8 +78,8 @@ struct Arrivals {
 }
 
 impl Follower {
-    pub(super) fn new(clickhouse: ClickHouse, progress: Progress, known: Keys) -> Self {
-        Self { clickhouse, progress, known }
+    pub(super) fn new(clickhouse: ClickHouse, progress: Progress, freezes: Vec<Freeze>, known: Keys) -> Self {
+        Self { clickhouse, progress, freezes, known }
     }
 
     /// What the Model is of, once every change that was given is in it.
@@ -92,13 +97,19 @@ impl Follower {
         keys.sort_unstable();
         keys.dedup();
         let (known, new): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| self.known.may_contain(*key));
+        let mut frozen = HashSet::new();
         for keys in known.chunks(LOOKUP) {
             self.look_up(keys, &mut compared).await?;
+            frozen.extend(self.clickhouse.frozen_of(&self.freezes, &keys_in(keys)).await?);
         }
-        let (changes, counts) = compared.changes();
+        // What a freeze that is not known here yet has dropped may be missing from what was read.
+        if self.clickhouse.freezes().await? != self.freezes {
+            return Ok(Followed::Reload);
+        }
+        let (changes, counts, ignored) = compared.changes(&frozen)?;
         new.into_iter().for_each(|key| self.known.insert(key));
         self.progress = Progress { positions: until, ..now };
-        Ok(Followed::Changed { changes, counts, more })
+        Ok(Followed::Changed { changes, counts, ignored, more })
     }
 
     /// The records from the progress to these positions, at most so many.
@@ -149,18 +160,22 @@ impl Follower {
 
     /// The versions before the progress of events with these keys.
     async fn look_up(&self, keys: &[EventKey], compared: &mut Compared) -> Result<(), Error> {
-        let keys: Vec<_> = keys.iter().map(|key| key.0.to_string()).collect();
         let mut rows = self.clickhouse.connection.rows::<Stored<'_>>(&format!(
-            "SELECT {COLUMNS} FROM {} WHERE key IN ({}) AND {} ORDER BY {ORDER}",
+            "SELECT {COLUMNS} FROM {} WHERE {} AND {} ORDER BY {ORDER}",
             self.clickhouse.table("events"),
-            keys.join(", "),
+            keys_in(keys),
             before(&self.progress.positions)
         ))?;
         while let Some(stored) = rows.next().await? {
-            compared.was_there(stored.version(), stored.event()?);
+            compared.was_there(&stored)?;
         }
         Ok(())
     }
+}
+
+fn keys_in(keys: &[EventKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| key.0.to_string()).collect();
+    format!("key IN ({})", keys.join(", "))
 }
 
 fn range(Partition { topic, number }: &Partition, since: i64, next: i64) -> String {

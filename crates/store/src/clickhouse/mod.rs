@@ -6,6 +6,8 @@
 //! | `arrivals` | the same in the order of the log, for [`Follower`]s | topic, partition, offset |
 //! | `progress` | how far the log has been kept | epoch, topic, partition |
 //! | `quarantine`, `settled` | refused events, and which of them were taken after all | where they came from |
+//! | `metrics` | what the metrics said as of the end of each day; `metric_history` and `metric_today` show it in SQL | metric, capability, day |
+//! | `freezes`, `frozen`, `frozen_events` | what retention has kept of events as facts, and which these are | |
 //! | `config` | the digest of the configuration agreed on | |
 //! | `migrations` | which migrations were done on this server | |
 //! | `winners` | for people who ask in SQL: one row an event, its largest version | |
@@ -23,6 +25,7 @@ mod batch;
 mod connection;
 mod error;
 mod follow;
+mod history;
 mod keys;
 mod load;
 mod native;
@@ -30,6 +33,7 @@ mod options;
 mod progress;
 mod quarantine;
 mod reader;
+mod retention;
 mod schema;
 mod versions;
 
@@ -37,9 +41,11 @@ pub use agreement::Agreement;
 pub use batch::{Batch, RefusedRow, Row};
 pub use error::Error;
 pub use follow::{Followed, Follower};
+pub use history::{Edition, Place, Record, Recorded};
 pub use load::Loaded;
 pub use options::{Options, Timeouts};
 pub use progress::Progress;
+pub use retention::{Dropping, Freeze};
 pub use schema::Migration;
 pub use versions::{Change, Counts};
 

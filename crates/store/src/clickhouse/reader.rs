@@ -3,7 +3,9 @@
 use milepost_model::{Event, EventId, EventKey, Timestamp};
 use tokio::runtime::Handle;
 
-use super::{ClickHouse, Error};
+use super::load::pieces;
+use super::versions::Winner;
+use super::{ClickHouse, Counts, Error};
 use crate::{Horizon, Loaded, Quarantined, Reader, Sizes, StoreError};
 
 /// A reader for threads that are none of the runtime's: each call waits until ClickHouse has answered.
@@ -18,9 +20,9 @@ impl Reader for ClickHouseReader {
         self.runtime.block_on(self.clickhouse.winners_where(
             &format!("key = {}", key.0),
             &mut 0,
-            &mut |event: &Event, _| {
-                if event.at() == at {
-                    found.push(event.id.clone());
+            &mut |winner: Winner| {
+                if winner.event.is_some_and(|event| event.at() == at) {
+                    found.push(winner.id);
                 }
             },
         ))?;
@@ -29,11 +31,13 @@ impl Reader for ClickHouseReader {
 
     fn replay(&mut self, each: &mut dyn FnMut(&Event)) -> Result<(), StoreError> {
         self.runtime.block_on(async {
-            let progress = self.clickhouse.progress().await?;
-            let rows = self.clickhouse.rows().await?;
-            self.clickhouse
-                .winners(&progress.positions, rows, &mut |_, _| {}, |event, _| each(event))
-                .await?;
+            let clickhouse = &self.clickhouse;
+            let freezes = clickhouse.freezes().await?;
+            let progress = clickhouse.progress().await?;
+            for keys in pieces(clickhouse.rows().await?) {
+                let each = |_, event: Option<Event>| event.iter().for_each(&mut *each);
+                clickhouse.piece(keys, &progress.positions, &freezes, &mut 0, each).await?;
+            }
             Ok(())
         })
     }
@@ -52,7 +56,7 @@ impl Reader for ClickHouseReader {
     }
 
     fn horizon(&mut self) -> Result<Option<Horizon>, StoreError> {
-        Ok(None)
+        Ok(self.runtime.block_on(self.clickhouse.horizon())?)
     }
 
     fn sizes(&mut self) -> Result<Sizes, StoreError> {
@@ -66,21 +70,25 @@ impl ClickHouse {
         Box::new(ClickHouseReader { clickhouse: self.clone(), runtime })
     }
 
-    /// How much is kept. Reads the identity of every version, so not to be asked at every turn: [`super::Counts`] of a load and of what followed say the same
-    /// of versions.
+    /// How much is kept. Reads the identity of every version, so not to be asked at every turn: see [`Self::sizes_beside`].
     pub async fn sizes(&self) -> Result<Sizes, Error> {
         let versions = format!(
-            "SELECT sum(versions), count() FROM (
+            "SELECT sum(versions), count(), toUInt64(0) FROM (
                  SELECT uniqExact(revision, digest) AS versions FROM {} GROUP BY key, source, id
              ) SETTINGS optimize_aggregation_in_order = 1",
             self.table("events")
         );
-        let (versions, winners): (u64, u64) = self.connection.one(&versions).await?;
+        let (versions, winners, conflicts) = self.connection.one(&versions).await?;
+        self.sizes_beside(Counts { versions, winners, conflicts }).await
+    }
+
+    /// How much is kept, where the versions were counted when they were loaded and followed.
+    pub async fn sizes_beside(&self, counts: Counts) -> Result<Sizes, Error> {
         let held = self.held().await?;
         let bytes = self.connection.one(&self.schema.bytes_on_disk()).await?;
         Ok(Sizes {
-            versions,
-            superseded: versions - winners,
+            versions: counts.versions,
+            superseded: counts.versions - counts.winners,
             quarantined: held.rows,
             quarantined_bytes: held.bytes,
             quarantine_dropped: 0,

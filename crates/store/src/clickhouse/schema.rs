@@ -17,9 +17,11 @@ use super::{Error, Options};
 type Script = (&'static str, &'static str);
 
 /// All migrations, in order; the first has the number 1.
-const MIGRATIONS: [Script; 2] = [
+const MIGRATIONS: [Script; 4] = [
     ("events", include_str!("migrations/0001-events.sql")),
     ("winners", include_str!("migrations/0002-winners.sql")),
+    ("history", include_str!("migrations/0003-history.sql")),
+    ("retention", include_str!("migrations/0004-retention.sql")),
 ];
 
 /// A migration that was done.
@@ -56,7 +58,7 @@ impl Schema {
     }
 
     /// As [`Self::table`], of those that hold rows: on this server, where they are spread.
-    fn local(&self, name: &str) -> String {
+    pub(super) fn local(&self, name: &str) -> String {
         format!("{}.{name}{}", self.database, self.suffix())
     }
 

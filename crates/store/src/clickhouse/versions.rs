@@ -1,6 +1,6 @@
 //! Versions of events as they are kept, and which of them wins.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clickhouse::Row;
 use milepost_model::{Content, Event, EventId, EventKey, Version};
@@ -53,12 +53,20 @@ impl Stored<'_> {
         (self.source, self.id) == (id.source.as_str(), id.id.as_str())
     }
 
-    /// The event, if it is what was written. ClickHouse has checksums of what is on its disks; this is for all else that can happen to a row.
-    pub(super) fn event(&self) -> Result<Event, Error> {
+    /// The event, if it is what was written; none if retention has dropped its content. ClickHouse has checksums of what is on its disks; this is
+    /// for all else that can happen to a row.
+    pub(super) fn event(&self) -> Result<Option<Event>, Error> {
+        if self.content.is_empty() {
+            return Ok(None);
+        }
         if Version::of(self.revision, self.content.as_bytes()) != self.version() {
             return Err(damaged("events", self.key));
         }
-        event("events", self.key, (self.source, self.id), self.revision, self.content)
+        event("events", self.key, (self.source, self.id), self.revision, self.content).map(Some)
+    }
+
+    pub(super) fn id(&self) -> EventId {
+        EventId { source: self.source.to_owned(), id: self.id.to_owned() }
     }
 }
 
@@ -77,28 +85,42 @@ pub(super) fn event(
     }
 }
 
+/// What is missing is dropped just now, by a freeze that is not known here yet.
+pub(super) fn dropping() -> Error {
+    Error::Unavailable("contents of events are being dropped by retention".to_owned())
+}
+
 fn damaged(table: &str, key: u64) -> Error {
     Error::Corrupt(format!(
         "in the table {table} an event with the key {key} is not what was written: restore a backup of ClickHouse, or delete what has this key from \
-         events and arrivals and have the log read again"
+         events and arrivals and have the log read again with `milepost replay`"
     ))
+}
+
+/// The largest version of an event.
+#[derive(Debug)]
+pub(super) struct Winner {
+    pub(super) id: EventId,
+    pub(super) key: EventKey,
+    /// None if retention has dropped its content.
+    pub(super) event: Option<Event>,
 }
 
 /// Takes versions in their [`ORDER`], and gives winners.
 #[derive(Debug, Default)]
 pub(super) struct Winners {
     /// The largest version so far of the event at hand.
-    last: Option<(Version, Event, EventKey)>,
+    last: Option<(Version, Winner)>,
     pub(super) counts: Counts,
 }
 
 impl Winners {
     /// Takes the next version. Gives the winner of the event before, if it is of another.
-    pub(super) fn take(&mut self, stored: &Stored<'_>) -> Result<Option<(Event, EventKey)>, Error> {
+    pub(super) fn take(&mut self, stored: &Stored<'_>) -> Result<Option<Winner>, Error> {
         let version = stored.version();
         let mut done = None;
         match &self.last {
-            Some((last, event, _)) if stored.is_of(&event.id) => {
+            Some((last, winner)) if stored.is_of(&winner.id) => {
                 if *last == version {
                     return Ok(None);
                 }
@@ -110,13 +132,14 @@ impl Winners {
             }
         }
         self.counts.versions += 1;
-        self.last = Some((version, stored.event()?, EventKey(stored.key)));
+        self.last =
+            Some((version, Winner { id: stored.id(), key: EventKey(stored.key), event: stored.event()? }));
         Ok(done)
     }
 
     /// The winner of the last event.
-    pub(super) fn finish(&mut self) -> Option<(Event, EventKey)> {
-        self.last.take().map(|(_, event, key)| (event, key))
+    pub(super) fn finish(&mut self) -> Option<Winner> {
+        self.last.take().map(|(_, winner)| winner)
     }
 }
 
@@ -135,7 +158,7 @@ pub(super) struct Compared(HashMap<EventId, Versions>);
 
 #[derive(Debug, Default)]
 struct Versions {
-    old: BTreeMap<Version, Event>,
+    old: BTreeMap<Version, Option<Event>>,
     new: BTreeMap<Version, Event>,
 }
 
@@ -146,28 +169,33 @@ impl Compared {
     }
 
     /// One that was there, of an event of which one came.
-    pub(super) fn was_there(&mut self, version: Version, event: Event) {
-        if let Some(versions) = self.0.get_mut(&event.id) {
-            versions.old.insert(version, event);
+    pub(super) fn was_there(&mut self, stored: &Stored<'_>) -> Result<(), Error> {
+        if let Some(versions) = self.0.get_mut(&stored.id()) {
+            versions.old.insert(stored.version(), stored.event()?);
         }
+        Ok(())
     }
 
-    /// Which winners changed, in no order, and what there is more than there was.
-    pub(super) fn changes(self) -> (Vec<Change>, Counts) {
+    /// Which winners changed, in no order, and what there is more than there was. Nothing changes what is frozen: the last number says how
+    /// many versions would have.
+    pub(super) fn changes(self, frozen: &HashSet<EventId>) -> Result<(Vec<Change>, Counts, u64), Error> {
         let mut counts = Counts::default();
-        let mut changes = Vec::new();
-        for Versions { old, mut new } in self.0.into_values() {
+        let (mut changes, mut ignored) = (Vec::new(), 0);
+        for (id, Versions { old, mut new }) in self.0 {
             new.retain(|version, _| !old.contains_key(version));
             counts.versions += new.len() as u64;
             counts.winners += u64::from(old.is_empty());
             counts.conflicts += conflicts(old.keys().chain(new.keys())) - conflicts(old.keys());
             let wins = new.last_key_value().map(|(version, _)| version)
                 > old.last_key_value().map(|(version, _)| version);
-            if let Some((_, new)) = new.pop_last().filter(|_| wins) {
-                changes.push(Change { old: old.into_values().next_back(), new });
+            if wins && frozen.contains(&id) {
+                ignored += 1;
+            } else if let Some((_, new)) = new.pop_last().filter(|_| wins) {
+                let old = old.into_values().next_back().map(|old| old.ok_or_else(dropping)).transpose()?;
+                changes.push(Change { old, new });
             }
         }
-        (changes, counts)
+        Ok((changes, counts, ignored))
     }
 }
 

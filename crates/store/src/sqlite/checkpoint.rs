@@ -30,7 +30,7 @@ use crate::{Loaded, StoreError};
 pub(super) const FILE: &str = "model.checkpoint";
 
 /// What the file begins with; the last two bytes are the version of its form.
-const MAGIC: [u8; 8] = *b"mlpcpt01";
+const MAGIC: [u8; 8] = *b"mlpcpt02";
 
 /// Magic, and digest of the event at the position.
 const HEAD: usize = 8 + 32;

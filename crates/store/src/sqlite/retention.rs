@@ -81,7 +81,7 @@ pub(super) fn frozen(snapshot: &Connection) -> Result<Model, StoreError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (number, form): (i64, i64) = (row.get(0)?, row.get(1)?);
-        if form != i64::from(FORM) {
+        if !(1..=i64::from(FORM)).contains(&form) {
             return Err(unreadable(number, &format!("it has form {form}: upgrade milepost")));
         }
         let bytes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;

@@ -295,8 +295,13 @@ fn rows(
 
 fn frozen(row: &mut Cells, rewriter: &Rewriter) -> Result<(), StoreError> {
     let unreadable = || unreadable("what is left of dropped events");
-    let known = row.get("form") == Some(&Value::Integer(FORM.into()));
-    let Some(Value::Blob(encoded)) = row.get_mut("model").filter(|_| known) else { return Err(unreadable()) };
+    let Some(Value::Integer(form)) = row.get_mut("form") else { return Err(unreadable()) };
+    if !(1..=i64::from(FORM)).contains(form) {
+        return Err(unreadable());
+    }
+    // It is encoded anew.
+    *form = FORM.into();
+    let Some(Value::Blob(encoded)) = row.get_mut("model") else { return Err(unreadable()) };
     let mut model = Model::decode(encoded).map_err(|_| unreadable())?;
     let renamed = model.rename_persons(|name| {
         let mut name = name.to_owned();

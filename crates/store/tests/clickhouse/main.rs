@@ -4,9 +4,11 @@
 
 mod agreement;
 mod faults;
+mod history;
 mod laws;
 mod proxy;
 mod quarantine;
+mod retention;
 mod schema;
 mod sharded;
 mod support;

@@ -13,7 +13,7 @@ fn it_is_done_once() {
     let check = || database.runtime.block_on(database.clickhouse.check_schema());
     assert!(matches!(check(), Err(Error::Schema(said)) if said.contains("milepost migrate")));
     let applied = migrate();
-    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(applied.iter().map(|migration| migration.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(migrate(), []);
     check().unwrap();
 }
@@ -53,6 +53,14 @@ fn cut_off_anywhere_it_is_done_by_the_next_one() {
         "VALUES (1",
         "VIEW",
         "VALUES (2",
+        "metrics (",
+        "metric_history (",
+        "metric_today",
+        "VALUES (3",
+        "frozen (",
+        "frozen_events (",
+        "freezes (",
+        "VALUES (4",
     ];
     let database = Database::empty("cut");
     let proxy = Proxy::before(&database.options.url, database.runtime.handle());
@@ -114,8 +122,8 @@ fn tables_of_one_server_are_not_taken_for_those_of_many() {
 fn users_and_passwords() {
     let users = "<milepost><password>right</password><profile>default</profile><quota>default</quota>\
                  <networks><ip>127.0.0.1</ip></networks>\
-                 <grants><query>GRANT ALL ON milepost.*</query><query>GRANT SELECT ON system.*</query><query>GRANT TABLE ENGINE ON *</query>\
-                 <query>REVOKE CREATE DATABASE ON milepost.*</query></grants></milepost>";
+                 <grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW ON milepost.*</query>\
+                 <query>GRANT TABLE ENGINE ON *</query><query>GRANT SELECT ON system.*</query></grants></milepost>";
     let directory = tempfile::tempdir().unwrap();
     let options = clickhouse::Options { users: users.to_owned(), ..Default::default() };
     let server = clickhouse::start(directory.path(), &options).unwrap();
@@ -132,5 +140,13 @@ fn users_and_passwords() {
         "{missing}"
     );
     runtime().block_on(sql(&default, "CREATE DATABASE milepost")).unwrap();
-    assert_eq!(migrate(&milepost).unwrap().len(), 2);
+    assert_eq!(migrate(&milepost).unwrap().len(), 4);
+    let kept = runtime().block_on(async {
+        let clickhouse = ClickHouse::new(&milepost)?;
+        let log = Log::of(some(3));
+        clickhouse.insert(&log.batch()).await?;
+        clickhouse.advance(&log.end(), 0).await?;
+        Ok::<_, Error>((clickhouse.load(|_, _| {}).await?.counts, clickhouse.sizes().await?.winners()))
+    });
+    assert!(matches!(&kept, Ok((counts, 3)) if counts.winners == 3), "{kept:?}");
 }

@@ -7,6 +7,7 @@ use milepost_store::clickhouse::{Agreement, ClickHouse, Error, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::history::said;
 use crate::support::{Log, Replica, of_server, runtime, some, sql, used};
 
 struct Cluster {
@@ -95,9 +96,15 @@ fn events_are_spread_and_every_server_gives_all() {
     cluster.runtime.block_on(async {
         assert_eq!(first.agree_on_config("a", false).await.unwrap(), Agreement::Same);
         assert_eq!(second.agree_on_config("b", false).await.unwrap(), Agreement::Other("a".to_owned()));
+        first.record(&[said(1)]).await.unwrap();
+        second.record(&[said(2)]).await.unwrap();
+        let recorded = first.recorded(None, None).await.unwrap();
+        assert_eq!(recorded.iter().map(|row| row.edition.records).collect::<Vec<_>>(), [2]);
         let progress = first.rewind(&log.end()).await.unwrap();
         assert_eq!(second.progress().await.unwrap(), progress);
     });
+
+    assert_eq!(cluster.sql(1, "SELECT metric FROM milepost.metric_history"), "nps");
 
     // A shard that does not answer is an error, not half an answer.
     cluster.servers[1].kill().unwrap();

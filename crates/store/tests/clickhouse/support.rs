@@ -230,7 +230,7 @@ impl Replica {
     /// Follows once; whether there is more.
     pub(crate) async fn follow(&mut self, limit: usize) -> Result<bool, Error> {
         let followed = self.follower.follow(limit).await?;
-        let Followed::Changed { changes, counts, more } = followed else { panic!("{followed:?}") };
+        let Followed::Changed { changes, counts, more, .. } = followed else { panic!("{followed:?}") };
         for Change { old, new } in changes {
             if let Some(old) = &old {
                 self.model.remove(old);

@@ -40,9 +40,13 @@ pub(crate) fn read(event: &Object<'_>) -> Result<Event, Refusal> {
         custom,
         content: subject.object("content")?.unwrap_or_else(|| Object::empty("subject.content")),
         subject: subject.str("id")?,
+        links: if type_.subject == Named::Incident { links(&context)? } else { Vec::new() },
     };
     let named = |name: &str, is_subject: Named| match parts.custom.text(name) {
         Ok(None) if type_.subject == is_subject => Ok(parts.subject.map(str::to_owned)),
+        Ok(None) if type_.subject == Named::Incident && is_subject == Named::Service => {
+            types::reference(&parts.content, name)
+        }
         named => named,
     };
     let (team, service) = (named("team", Named::Team)?, named("service", Named::Service)?);
@@ -66,6 +70,18 @@ const EVERY_EVENT: &str = "every event needs it";
 
 fn required<'x>(object: &Object<'x>, name: &str) -> Result<&'x str, Refusal> {
     object.str(name)?.ok_or_else(|| object.missing(name, EVERY_EVENT))
+}
+
+/// Ids of the events that one is linked to: where it comes from, and what it is related to.
+fn links(context: &Object<'_>) -> Result<Vec<String>, Refusal> {
+    let mut ids = Vec::new();
+    for link in context.objects("links")? {
+        for name in ["from", "target"] {
+            let Some(other) = link.object(name)? else { continue };
+            ids.extend(other.text("contextId")?.filter(|id| !ids.contains(id)));
+        }
+    }
+    Ok(ids)
 }
 
 /// Types carry versions of their own; of that of the whole, which has had two names, only the major one matters.

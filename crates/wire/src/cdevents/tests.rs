@@ -28,6 +28,8 @@ fn with(event: &Value, pointer: &str, value: Value) -> Value {
 const USED: &str = "dev.cdeventsx.milepost-capability.used.0.1.0";
 const FINISHED: &str = "dev.cdeventsx.milepost-interaction.finished.0.1.0";
 const ANSWERED: &str = "dev.cdeventsx.milepost-survey.answered.0.1.0";
+const DETECTED: &str = "dev.cdevents.incident.detected.0.3.0";
+const OBSERVED: &str = "dev.cdeventsx.milepost-requests.observed.0.1.0";
 const DEPLOYED: &str = "dev.cdevents.service.deployed.0.3.0";
 
 #[test]
@@ -97,15 +99,39 @@ fn custom_data_may_be_encoded() {
 fn a_deploy_is_read_whole() {
     let mut sent = event(DEPLOYED);
     sent["subject"]["content"] = json!({"environment": {"id": "prod", "name": "x"}, "artifactId": "pkg:a"});
-    sent["customData"] = json!({"outcome": "error", "changes": [
+    sent["customData"] = json!({"outcome": "error", "unplanned": true, "changes": [
         {"id": "1", "author": "a", "committedAt": "2026-07-01T12:00:00+02:00"}, {}]});
     let Body::Deployed(deploy) = read(&sent).unwrap().content.body else { panic!("no deploy") };
-    let Deploy { artifact_id, changes, environment, kind, outcome } = deploy;
+    let Deploy { artifact_id, changes, environment, kind, outcome, unplanned } = deploy;
+    assert!(unplanned);
     assert_eq!((environment.as_deref(), artifact_id.as_deref()), (Some("prod"), Some("pkg:a")));
     assert_eq!((kind, outcome), (DeployKind::Deployed, Some(Outcome::Failure)));
     assert_eq!(changes.len(), 2);
     assert_eq!(changes[0].author.as_deref(), Some("a"));
     assert_eq!(changes[0].committed_at.unwrap().to_string(), "2026-07-01T10:00:00.000000Z");
+}
+
+#[test]
+fn an_incident_is_read_whole() {
+    let mut sent = event(DETECTED);
+    sent["context"]["links"] = json!([
+        {"linkType": "RELATION", "linkKind": "CAUSE", "target": {"contextId": "deploy-1"}},
+        {"linkType": "PATH", "from": {"contextId": "alert-1"}},
+        {"linkType": "END", "from": {"contextId": "deploy-1"}},
+    ]);
+    sent["subject"] =
+        json!({"id": "incident-1", "content": {"environment": {"id": "prod"}, "service": {"id": "shop"}}});
+    sent["customData"] = json!({"severity": "P1"});
+    let event = read(&sent).unwrap();
+    assert_eq!(event.content.service.as_deref(), Some("shop"));
+    let Body::IncidentDetected(incident) = event.content.body else { panic!("no incident") };
+    assert_eq!(
+        (incident.incident_id.as_deref(), incident.severity.as_deref()),
+        (Some("incident-1"), Some("P1"))
+    );
+    assert_eq!(incident.links, ["deploy-1", "alert-1"]);
+    let named = read(&with(&sent, "/customData/service", json!("cart"))).unwrap();
+    assert_eq!(named.content.service.as_deref(), Some("cart"));
 }
 
 #[test]
@@ -134,6 +160,12 @@ fn what_is_wrong_is_refused_where_it_is() {
         (event(ANSWERED), Missing, "/subject/content/score", json!(null)),
         (event(ANSWERED), Invalid, "/subject/content/score", json!(8.5)),
         (event(ANSWERED), OutOfRange, "/subject/content/score", json!(256)),
+        (event(OBSERVED), Missing, "/subject/content/good", json!(null)),
+        (event(OBSERVED), Invalid, "/subject/content/good", json!(1.5)),
+        (event(OBSERVED), OutOfRange, "/subject/content/good", json!(-1)),
+        (event(OBSERVED), OutOfRange, "/subject/content/good", json!(1_u64 << 53)),
+        (event(DETECTED), Invalid, "/subject/content/service", json!("somebody")),
+        (event(DETECTED), Invalid, "/context/links", json!("somebody")),
         (event(DEPLOYED), Invalid, "/subject/content/environment", json!("prod")),
         (event(DEPLOYED), Invalid, "/customData/changes", json!({"author": "somebody"})),
     ] {

@@ -1,7 +1,8 @@
 //! The types that are accepted, and what of the model each becomes. To accept another: one entry in [`TYPES`]; if it is
 //! a custom one, its schema and an example in schemas/.
 
-use milepost_model::event::{Change, Deploy, DeployKind};
+use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome};
+use milepost_model::refusal::Reason;
 use milepost_model::{Body, Refusal};
 
 use crate::json::tree::Object;
@@ -24,6 +25,8 @@ pub(super) enum Named {
     Team,
     Service,
     Capability,
+    /// An incident, whose content may name the service.
+    Incident,
     Other,
 }
 
@@ -32,6 +35,8 @@ pub(super) struct Parts<'x> {
     pub(super) custom: Object<'x>,
     pub(super) content: Object<'x>,
     pub(super) subject: Option<&'x str>,
+    /// Ids of the events that it is linked to.
+    pub(super) links: Vec<String>,
 }
 
 /// All of them.
@@ -124,6 +129,41 @@ pub const TYPES: &[Type] = &[
         body: survey_answered,
     },
     Type {
+        name: "dev.cdeventsx.milepost-environment.provisioned",
+        version: "0.1.0",
+        subject: Named::Other,
+        body: |parts| {
+            Ok(Body::EnvironmentProvisioned {
+                environment_id: parts.subject.map(str::to_owned),
+                outcome: needed_outcome(&parts.content)?,
+                duration_seconds: parts.content.seconds("durationSeconds")?,
+            })
+        },
+    },
+    Type {
+        name: "dev.cdeventsx.milepost-probe.finished",
+        version: "0.1.0",
+        subject: Named::Capability,
+        body: |parts| {
+            Ok(Body::ProbeFinished {
+                probe: parts.content.text("probe")?,
+                outcome: needed_outcome(&parts.content)?,
+            })
+        },
+    },
+    Type {
+        name: "dev.cdeventsx.milepost-requests.observed",
+        version: "0.1.0",
+        subject: Named::Service,
+        body: |parts| {
+            Ok(Body::RequestsObserved {
+                indicator: parts.content.text("indicator")?,
+                good: requests(&parts.content, "good")?,
+                total: requests(&parts.content, "total")?,
+            })
+        },
+    },
+    Type {
         name: "dev.cdeventsx.milepost-event.retracted",
         version: "0.1.0",
         subject: Named::Other,
@@ -171,6 +211,36 @@ pub const TYPES: &[Type] = &[
             Ok(Body::PipelineRunFinished {
                 pipeline: parts.content.text("pipelineName")?,
                 outcome: parts.content.outcome("outcome")?,
+                duration_seconds: parts.custom.seconds("durationSeconds")?,
+            })
+        },
+    },
+    Type {
+        name: "dev.cdevents.incident.detected",
+        version: "0.3.0",
+        subject: Named::Incident,
+        body: |parts| incident(parts).map(Body::IncidentDetected),
+    },
+    Type {
+        name: "dev.cdevents.incident.reported",
+        version: "0.3.0",
+        subject: Named::Incident,
+        body: |parts| incident(parts).map(Body::IncidentReported),
+    },
+    Type {
+        name: "dev.cdevents.incident.resolved",
+        version: "0.3.0",
+        subject: Named::Incident,
+        body: |parts| incident(parts).map(Body::IncidentResolved),
+    },
+    Type {
+        name: "dev.cdevents.change.created",
+        version: "0.4.0",
+        subject: Named::Other,
+        body: |parts| {
+            Ok(Body::ChangeCreated {
+                change_id: parts.subject.map(str::to_owned),
+                repository: reference(&parts.content, "repository")?,
             })
         },
     },
@@ -210,11 +280,23 @@ fn interaction_finished(parts: &Parts<'_>) -> Result<Body, Refusal> {
     let content = &parts.content;
     Ok(Body::InteractionFinished {
         interaction_id: content.text("interactionId")?,
-        outcome: content
-            .outcome("outcome")?
-            .ok_or_else(|| content.missing("outcome", "success, failure or cancelled"))?,
+        outcome: needed_outcome(content)?,
         assisted: content.boolean("assisted")?,
         duration_seconds: content.seconds("durationSeconds")?,
+    })
+}
+
+fn needed_outcome(content: &Object<'_>) -> Result<Outcome, Refusal> {
+    content.outcome("outcome")?.ok_or_else(|| content.missing("outcome", "success, failure or cancelled"))
+}
+
+/// A number of requests: RFC 8785 writes no larger whole number exactly.
+fn requests(content: &Object<'_>, name: &str) -> Result<u64, Refusal> {
+    let given = content.whole::<u64>(name, crate::WHOLE_WANTED)?;
+    let given = given.ok_or_else(|| content.missing(name, "how many requests"))?;
+    crate::whole(given.into()).ok_or_else(|| {
+        let message = format!("is not a whole number {}", crate::WHOLE_WANTED);
+        Refusal::new(Reason::OutOfRange, content.path(name), message)
     })
 }
 
@@ -243,10 +325,22 @@ fn deployed(parts: &Parts<'_>, kind: DeployKind) -> Result<Body, Refusal> {
         environment: reference(&parts.content, "environment")?,
         kind,
         outcome: parts.custom.outcome("outcome")?,
+        unplanned: parts.custom.boolean("unplanned")?.unwrap_or_default(),
     }))
 }
 
+/// CDEvents has places for nearly all of it; of a severity it knows nothing.
+fn incident(parts: &Parts<'_>) -> Result<Incident, Refusal> {
+    Ok(Incident {
+        artifact_id: parts.content.text("artifactId")?,
+        environment: reference(&parts.content, "environment")?,
+        incident_id: parts.subject.map(str::to_owned),
+        links: parts.links.clone(),
+        severity: parts.custom.text("severity")?,
+    })
+}
+
 /// The id in a reference to something, `{"id": …}`.
-fn reference(content: &Object<'_>, name: &str) -> Result<Option<String>, Refusal> {
+pub(super) fn reference(content: &Object<'_>, name: &str) -> Result<Option<String>, Refusal> {
     content.object(name)?.map_or(Ok(None), |reference| reference.text("id"))
 }

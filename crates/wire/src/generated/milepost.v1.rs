@@ -26,7 +26,7 @@ pub struct Event {
     pub actor: ::prost::alloc::string::String,
     #[prost(
         oneof = "event::Body",
-        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36"
+        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43"
     )]
     pub body: ::core::option::Option<event::Body>,
 }
@@ -68,6 +68,20 @@ pub mod event {
         ChangeMerged(super::ChangeMerged),
         #[prost(message, tag = "36")]
         Retracted(super::Retracted),
+        #[prost(message, tag = "37")]
+        IncidentDetected(super::Incident),
+        #[prost(message, tag = "38")]
+        IncidentReported(super::Incident),
+        #[prost(message, tag = "39")]
+        IncidentResolved(super::Incident),
+        #[prost(message, tag = "40")]
+        ChangeCreated(super::ChangeCreated),
+        #[prost(message, tag = "41")]
+        EnvironmentProvisioned(super::EnvironmentProvisioned),
+        #[prost(message, tag = "42")]
+        ProbeFinished(super::ProbeFinished),
+        #[prost(message, tag = "43")]
+        RequestsObserved(super::RequestsObserved),
     }
 }
 /// The event's team exists.
@@ -147,6 +161,9 @@ pub struct Deployed {
     /// The changes this deploy brings, at most 1,000.
     #[prost(message, repeated, tag = "5")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// It was not planned: a hotfix. A rollback never is.
+    #[prost(bool, tag = "6")]
+    pub unplanned: bool,
 }
 /// Nested message and enum types in `Deployed`.
 pub mod deployed {
@@ -232,6 +249,17 @@ pub struct PipelineRunFinished {
     pub pipeline: ::prost::alloc::string::String,
     #[prost(enumeration = "Outcome", tag = "2")]
     pub outcome: i32,
+    /// How long it took, in whole seconds, at least 0.
+    #[prost(int64, optional, tag = "3")]
+    pub duration_seconds: ::core::option::Option<i64>,
+}
+/// A change was proposed for review.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeCreated {
+    #[prost(string, tag = "1")]
+    pub change_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub repository: ::prost::alloc::string::String,
 }
 /// A change was merged.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -240,6 +268,57 @@ pub struct ChangeMerged {
     pub change_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub repository: ::prost::alloc::string::String,
+}
+/// Something went wrong, with the event's service: it was detected, somebody reported it, or it was resolved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Incident {
+    /// Ties all events of one incident together within the source; default: the event's own id.
+    #[prost(string, tag = "1")]
+    pub incident_id: ::prost::alloc::string::String,
+    /// Where it happened; empty means production.
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    /// The artifact that is to blame, as deploys name it.
+    #[prost(string, tag = "3")]
+    pub artifact_id: ::prost::alloc::string::String,
+    /// Ids of events it is linked to, at most 100: a deploy among them is to blame.
+    #[prost(string, repeated, tag = "4")]
+    pub links: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How bad it is, in the sender's words.
+    #[prost(string, tag = "5")]
+    pub severity: ::prost::alloc::string::String,
+}
+/// An environment was made for somebody.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnvironmentProvisioned {
+    #[prost(string, tag = "1")]
+    pub environment_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "Outcome", tag = "2")]
+    pub outcome: i32,
+    /// How long that took, in whole seconds, at least 0.
+    #[prost(int64, optional, tag = "3")]
+    pub duration_seconds: ::core::option::Option<i64>,
+}
+/// Somebody looked whether the event's capability was up.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProbeFinished {
+    /// Which of its probes.
+    #[prost(string, tag = "1")]
+    pub probe: ::prost::alloc::string::String,
+    #[prost(enumeration = "Outcome", tag = "2")]
+    pub outcome: i32,
+}
+/// Requests to the event's service or capability since the last such event.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestsObserved {
+    /// What makes a request good, such as `availability` or `latency`.
+    #[prost(string, tag = "1")]
+    pub indicator: ::prost::alloc::string::String,
+    /// At most `total`.
+    #[prost(int64, tag = "2")]
+    pub good: i64,
+    #[prost(int64, tag = "3")]
+    pub total: i64,
 }
 /// The event with this source and id is taken out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -752,7 +831,7 @@ pub struct ListResponse {
 pub struct MetricInfo {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// ratio, duration or score.
+    /// ratio, duration, score or number.
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     /// One line.
@@ -804,12 +883,15 @@ pub struct Selector {
     pub max_age: ::prost::alloc::string::String,
     #[prost(string, tag = "11")]
     pub timeout: ::prost::alloc::string::String,
-    /// keep_rate: window_after, exact_day, window_before, any_repeat or on_or_after.
+    /// keep_rate: window_after, exact_day, window_before, any_repeat or on_or_after. Delivery: milepost, or whose definition.
     #[prost(string, tag = "12")]
     pub rule: ::prost::alloc::string::String,
     /// Durations: kaplan_meier or observed.
     #[prost(string, tag = "13")]
     pub estimator: ::prost::alloc::string::String,
+    /// An objective.
+    #[prost(string, tag = "14")]
+    pub slo: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryRequest {
@@ -858,7 +940,7 @@ pub struct Answer {
     /// `withheld` (fewer persons than may be shown), `mandated`.
     #[prost(string, repeated, tag = "8")]
     pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    #[prost(oneof = "answer::Value", tags = "4, 5, 6")]
+    #[prost(oneof = "answer::Value", tags = "4, 5, 6, 9")]
     pub value: ::core::option::Option<answer::Value>,
 }
 /// Nested message and enum types in `Answer`.
@@ -871,6 +953,8 @@ pub mod answer {
         Durations(super::Durations),
         #[prost(message, tag = "6")]
         Score(super::Score),
+        #[prost(message, tag = "9")]
+        Number(super::Number),
     }
 }
 /// Unset fields: no value.
@@ -910,6 +994,12 @@ pub struct Score {
     #[prost(double, optional, tag = "3")]
     pub high: ::core::option::Option<f64>,
 }
+/// A number without an interval, in the unit that the definition of the metric gives it.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Number {
+    #[prost(double, optional, tag = "1")]
+    pub value: ::core::option::Option<f64>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExplainRequest {
     #[prost(message, optional, tag = "1")]
@@ -940,7 +1030,7 @@ pub struct ExplainResponse {
     #[prost(uint64, tag = "5")]
     pub total_units: u64,
 }
-/// One unit of an answer: a team, a service, a developer and service, an interaction, a respondent.
+/// One unit of an answer: a team, a service, a developer and service, an interaction, a respondent, a deploy, a change, an incident.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainedUnit {
     #[prost(btree_map = "string, string", tag = "1")]
@@ -965,6 +1055,9 @@ pub struct ExplainedUnit {
     /// How many of them retention has dropped: those are counted, and no longer named.
     #[prost(uint64, tag = "7")]
     pub dropped_event_count: u64,
+    /// How many it stands for: of requests that were counted, all of them; else 1.
+    #[prost(uint64, tag = "8")]
+    pub count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventRef {

@@ -50,8 +50,10 @@ pub fn field_path(field: &str) -> String {
         "artifact_id" => "subject.content.artifactId".to_owned(),
         "interaction_id" => "subject.content.interactionId".to_owned(),
         "pipeline" => "subject.content.pipelineName".to_owned(),
-        "change_id" => "subject.id".to_owned(),
+        "change_id" | "incident_id" | "environment_id" => "subject.id".to_owned(),
+        "severity" => "customData.severity".to_owned(),
         _ if field.starts_with("changes") => format!("customData.{field}"),
+        _ if field.starts_with("links") => "context.links".to_owned(),
         _ => format!("subject.content.{field}"),
     }
 }
@@ -72,6 +74,10 @@ mod tests {
             ("body.score", "subject.content.score"),
             ("body.environment", "subject.content.environment.id"),
             ("body.changes[3].author", "customData.changes[3].author"),
+            ("body.incident_id", "subject.id"),
+            ("body.environment_id", "subject.id"),
+            ("body.severity", "customData.severity"),
+            ("body.links[3]", "context.links"),
         ] {
             assert_eq!(field_path(model), sent);
         }

@@ -210,7 +210,7 @@ impl<'x> Object<'x> {
             Number::Whole(number) => Some(number),
             Number::Real(number) => (number >= 0.0).then_some(number as i128),
         };
-        let seconds = whole.and_then(crate::seconds);
+        let seconds = whole.and_then(crate::whole);
         seconds
             .map(Some)
             .ok_or_else(|| Refusal::new(Reason::OutOfRange, self.path(name), crate::SECONDS_WANTED))

@@ -13,6 +13,7 @@ pub fn selector(message: pb::Selector) -> (String, Selector) {
         capability: present(message.capability),
         team: present(message.team),
         service: present(message.service),
+        slo: present(message.slo),
         by: present(message.by),
         unit: present(message.unit),
         window: present(message.window),
@@ -77,6 +78,7 @@ fn value(value: &Value) -> pb::answer::Value {
                 .map(|(q, seconds)| pb::Quantile { q: (*q).to_owned(), seconds: *seconds })
                 .collect(),
         }),
+        Value::Number(number) => pb::answer::Value::Number(pb::Number { value: *number }),
         Value::Score(score) => {
             let interval = score.and_then(|score| score.interval);
             pb::answer::Value::Score(pb::Score {

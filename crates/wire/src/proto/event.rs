@@ -1,6 +1,6 @@
 //! Events: `milepost.v1.Event` to and from the model.
 
-use milepost_model::event::{Change, Deploy, DeployKind, Outcome};
+use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome};
 use milepost_model::refusal::Reason;
 use milepost_model::{Body, Content, Event, EventId, Refusal, Timestamp};
 
@@ -8,7 +8,7 @@ use super::timestamp;
 use crate::pb;
 use crate::pb::deployed::Kind;
 use crate::pb::event::Body as Message;
-use crate::seconds;
+use crate::whole;
 
 /// Reads an event. Empty texts are absent; what is refused is named as in the contract.
 pub fn decode(event: pb::Event) -> Result<Event, Refusal> {
@@ -61,39 +61,70 @@ fn decode_body(body: Message) -> Result<Body, Refusal> {
         Message::PipelineRunFinished(m) => Body::PipelineRunFinished {
             pipeline: present(m.pipeline),
             outcome: outcome("pipeline_run_finished.outcome", m.outcome)?,
+            duration_seconds: duration("pipeline_run_finished", m.duration_seconds)?,
         },
+        Message::ChangeCreated(m) => {
+            Body::ChangeCreated { change_id: present(m.change_id), repository: present(m.repository) }
+        }
         Message::ChangeMerged(m) => {
             Body::ChangeMerged { change_id: present(m.change_id), repository: present(m.repository) }
         }
+        Message::IncidentDetected(m) => Body::IncidentDetected(incident(m)),
+        Message::IncidentReported(m) => Body::IncidentReported(incident(m)),
+        Message::IncidentResolved(m) => Body::IncidentResolved(incident(m)),
+        Message::EnvironmentProvisioned(m) => Body::EnvironmentProvisioned {
+            environment_id: present(m.environment_id),
+            outcome: needed_outcome("environment_provisioned.outcome", m.outcome)?,
+            duration_seconds: duration("environment_provisioned", m.duration_seconds)?,
+        },
+        Message::ProbeFinished(m) => Body::ProbeFinished {
+            probe: present(m.probe),
+            outcome: needed_outcome("probe_finished.outcome", m.outcome)?,
+        },
+        Message::RequestsObserved(m) => Body::RequestsObserved {
+            indicator: present(m.indicator),
+            good: requests("requests_observed.good", m.good)?,
+            total: requests("requests_observed.total", m.total)?,
+        },
         Message::Retracted(_) => Body::Retracted,
     })
 }
 
-fn finished(message: pb::InteractionFinished) -> Result<Body, Refusal> {
-    const OUTCOME: &str = "interaction_finished.outcome";
-    let outcome = outcome(OUTCOME, message.outcome)?.ok_or_else(|| {
-        Refusal::new(
-            Reason::Missing,
-            OUTCOME,
-            "missing: OUTCOME_SUCCESS, OUTCOME_FAILURE or OUTCOME_CANCELLED",
-        )
-    })?;
-    let duration_seconds = message
-        .duration_seconds
-        .map(|given| {
-            seconds(given.into()).ok_or_else(|| out_of_seconds("interaction_finished.duration_seconds"))
-        })
-        .transpose()?;
-    Ok(Body::InteractionFinished {
-        interaction_id: present(message.interaction_id),
-        outcome,
-        assisted: message.assisted,
-        duration_seconds,
+fn needed_outcome(field: &str, number: i32) -> Result<Outcome, Refusal> {
+    outcome(field, number)?.ok_or_else(|| {
+        let message = "missing: OUTCOME_SUCCESS, OUTCOME_FAILURE or OUTCOME_CANCELLED";
+        Refusal::new(Reason::Missing, field, message)
     })
 }
 
-fn out_of_seconds(field: &str) -> Refusal {
-    Refusal::new(Reason::OutOfRange, field, crate::SECONDS_WANTED)
+fn duration(message: &str, given: Option<i64>) -> Result<Option<u64>, Refusal> {
+    let refusal =
+        || Refusal::new(Reason::OutOfRange, format!("{message}.duration_seconds"), crate::SECONDS_WANTED);
+    given.map(|given| whole(given.into()).ok_or_else(refusal)).transpose()
+}
+
+fn requests(field: &str, given: i64) -> Result<u64, Refusal> {
+    let message = || format!("is not a whole number {}", crate::WHOLE_WANTED);
+    whole(given.into()).ok_or_else(|| Refusal::new(Reason::OutOfRange, field, message()))
+}
+
+fn incident(message: pb::Incident) -> Incident {
+    Incident {
+        artifact_id: present(message.artifact_id),
+        environment: present(message.environment),
+        incident_id: present(message.incident_id),
+        links: message.links,
+        severity: present(message.severity),
+    }
+}
+
+fn finished(message: pb::InteractionFinished) -> Result<Body, Refusal> {
+    Ok(Body::InteractionFinished {
+        interaction_id: present(message.interaction_id),
+        outcome: needed_outcome("interaction_finished.outcome", message.outcome)?,
+        assisted: message.assisted,
+        duration_seconds: duration("interaction_finished", message.duration_seconds)?,
+    })
 }
 
 fn answered(message: pb::SurveyAnswered) -> Result<Body, Refusal> {
@@ -138,6 +169,7 @@ fn deployed(message: pb::Deployed) -> Result<Deploy, Refusal> {
         environment: present(message.environment),
         kind,
         outcome: outcome("deployed.outcome", message.outcome)?,
+        unplanned: message.unplanned,
     })
 }
 
@@ -236,17 +268,53 @@ fn encode_body(body: &Body) -> Message {
             respondent: text(respondent.as_ref()),
             score: Some(i32::from(*score)),
         }),
-        Body::PipelineRunFinished { pipeline, outcome } => {
+        Body::PipelineRunFinished { pipeline, outcome, duration_seconds } => {
             Message::PipelineRunFinished(pb::PipelineRunFinished {
                 pipeline: text(pipeline.as_ref()),
                 outcome: outcome_number(*outcome),
+                duration_seconds: duration_seconds.map(|seconds| seconds as i64),
             })
         }
+        Body::ChangeCreated { change_id, repository } => Message::ChangeCreated(pb::ChangeCreated {
+            change_id: text(change_id.as_ref()),
+            repository: text(repository.as_ref()),
+        }),
         Body::ChangeMerged { change_id, repository } => Message::ChangeMerged(pb::ChangeMerged {
             change_id: text(change_id.as_ref()),
             repository: text(repository.as_ref()),
         }),
+        Body::IncidentDetected(incident) => Message::IncidentDetected(encode_incident(incident)),
+        Body::IncidentReported(incident) => Message::IncidentReported(encode_incident(incident)),
+        Body::IncidentResolved(incident) => Message::IncidentResolved(encode_incident(incident)),
+        Body::EnvironmentProvisioned { environment_id, outcome, duration_seconds } => {
+            Message::EnvironmentProvisioned(pb::EnvironmentProvisioned {
+                environment_id: text(environment_id.as_ref()),
+                outcome: outcome_number(Some(*outcome)),
+                duration_seconds: duration_seconds.map(|seconds| seconds as i64),
+            })
+        }
+        Body::ProbeFinished { probe, outcome } => Message::ProbeFinished(pb::ProbeFinished {
+            probe: text(probe.as_ref()),
+            outcome: outcome_number(Some(*outcome)),
+        }),
+        Body::RequestsObserved { indicator, good, total } => {
+            Message::RequestsObserved(pb::RequestsObserved {
+                indicator: text(indicator.as_ref()),
+                good: *good as i64,
+                total: *total as i64,
+            })
+        }
         Body::Retracted => Message::Retracted(pb::Retracted {}),
+    }
+}
+
+fn encode_incident(incident: &Incident) -> pb::Incident {
+    pb::Incident {
+        incident_id: text(incident.incident_id.as_ref()),
+        environment: text(incident.environment.as_ref()),
+        artifact_id: text(incident.artifact_id.as_ref()),
+        links: incident.links.clone(),
+        severity: text(incident.severity.as_ref()),
     }
 }
 
@@ -267,6 +335,7 @@ fn encode_deploy(deploy: &Deploy) -> pb::Deployed {
         outcome: outcome_number(deploy.outcome),
         kind: kind.into(),
         changes: deploy.changes.iter().map(change).collect(),
+        unplanned: deploy.unplanned,
     }
 }
 

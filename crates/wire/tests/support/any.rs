@@ -1,6 +1,6 @@
 //! Any event there can be.
 
-use milepost_model::event::{Change, Deploy, DeployKind, Outcome};
+use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome};
 use milepost_model::{Body, Content, Event, EventId, Timestamp};
 use proptest::collection::vec;
 use proptest::option::of;
@@ -33,13 +33,31 @@ fn deploy() -> impl Strategy<Value = Deploy> {
         committed_at,
         id,
     });
-    (of(text()), vec(change, 0..3), of(text()), kind, of(outcome())).prop_map(
-        |(artifact_id, changes, environment, kind, outcome)| Deploy {
+    (of(text()), vec(change, 0..3), of(text()), kind, of(outcome()), any::<bool>()).prop_map(
+        |(artifact_id, changes, environment, kind, outcome, unplanned)| Deploy {
             artifact_id,
             changes,
             environment,
             kind,
             outcome,
+            unplanned,
+        },
+    )
+}
+
+fn seconds() -> impl Strategy<Value = Option<u64>> {
+    of(0..1_u64 << 53)
+}
+
+fn incident() -> impl Strategy<Value = Incident> {
+    let links = prop::collection::btree_set(text(), 0..3).prop_map(|links| links.into_iter().collect());
+    (of(text()), of(text()), of(text()), links, of(text())).prop_map(
+        |(artifact_id, environment, incident_id, links, severity)| Incident {
+            artifact_id,
+            environment,
+            incident_id,
+            links,
+            severity,
         },
     )
 }
@@ -61,7 +79,7 @@ fn body() -> impl Strategy<Value = Body> {
         (of(any::<bool>()), of(instant()))
             .prop_map(|(mandated, observed_since)| Body::CapabilityRegistered { mandated, observed_since }),
         of(text()).prop_map(|interaction_id| Body::InteractionStarted { interaction_id }),
-        (of(text()), outcome(), of(any::<bool>()), of(0..1_u64 << 53)).prop_map(
+        (of(text()), outcome(), of(any::<bool>()), seconds()).prop_map(
             |(interaction_id, outcome, assisted, duration_seconds)| Body::InteractionFinished {
                 interaction_id,
                 outcome,
@@ -74,10 +92,31 @@ fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(survey, respondent)| Body::SurveyInvited { survey, respondent }),
         (of(text()), of(person()), any::<u8>())
             .prop_map(|(survey, respondent, score)| Body::SurveyAnswered { survey, respondent, score }),
-        (of(text()), of(outcome()))
-            .prop_map(|(pipeline, outcome)| Body::PipelineRunFinished { pipeline, outcome }),
-        (of(text()), of(text()))
-            .prop_map(|(change_id, repository)| Body::ChangeMerged { change_id, repository }),
+        (of(text()), of(outcome()), seconds()).prop_map(|(pipeline, outcome, duration_seconds)| {
+            Body::PipelineRunFinished { pipeline, outcome, duration_seconds }
+        }),
+        (of(text()), of(text()), any::<bool>()).prop_map(|(change_id, repository, merged)| {
+            if merged {
+                Body::ChangeMerged { change_id, repository }
+            } else {
+                Body::ChangeCreated { change_id, repository }
+            }
+        }),
+        reliability(),
+    ]
+}
+
+fn reliability() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        incident().prop_map(Body::IncidentDetected),
+        incident().prop_map(Body::IncidentReported),
+        incident().prop_map(Body::IncidentResolved),
+        (of(text()), outcome(), seconds()).prop_map(|(environment_id, outcome, duration_seconds)| {
+            Body::EnvironmentProvisioned { environment_id, outcome, duration_seconds }
+        }),
+        (of(text()), outcome()).prop_map(|(probe, outcome)| Body::ProbeFinished { probe, outcome }),
+        (of(text()), 0..1_u64 << 53, 0..1_u64 << 53)
+            .prop_map(|(indicator, good, total)| Body::RequestsObserved { indicator, good, total }),
     ]
 }
 

@@ -1,11 +1,11 @@
 //! The CDEvent that says what an event of the model says.
 
-use milepost_model::event::{Change, Deploy, DeployKind, Outcome};
+use milepost_model::event::{Change, Deploy, DeployKind, Incident, Outcome};
 use milepost_model::{Body, Event};
 use serde_json::{Map, Value, json};
 
 /// Writes an event as a CDEvent. The names it is about are in `customData`; there is no `subject.id`, but for the one of
-/// a merged change.
+/// a change, an environment or an incident.
 pub(crate) fn write(event: &Event) -> Value {
     let content = &event.content;
     let (type_, body) = body(&content.body);
@@ -19,6 +19,10 @@ pub(crate) fn write(event: &Event) -> Value {
     if let Body::Deployed(deploy) = &content.body {
         custom["outcome"] = json!(deploy.outcome.map(outcome));
         custom["changes"] = deploy.changes.iter().map(change).collect();
+        custom["unplanned"] = json!(deploy.unplanned);
+    }
+    if let Body::PipelineRunFinished { duration_seconds, .. } = &content.body {
+        custom["durationSeconds"] = json!(duration_seconds);
     }
     let mut cdevent = json!({
         "context": {
@@ -31,8 +35,18 @@ pub(crate) fn write(event: &Event) -> Value {
         "subject": {"content": body},
         "customData": custom,
     });
-    if let Body::ChangeMerged { change_id, .. } = &content.body {
-        cdevent["subject"]["id"] = json!(change_id);
+    match &content.body {
+        Body::ChangeCreated { change_id: id, .. }
+        | Body::ChangeMerged { change_id: id, .. }
+        | Body::EnvironmentProvisioned { environment_id: id, .. } => cdevent["subject"]["id"] = json!(id),
+        Body::IncidentDetected(incident)
+        | Body::IncidentReported(incident)
+        | Body::IncidentResolved(incident) => {
+            cdevent["subject"]["id"] = json!(incident.incident_id);
+            cdevent["customData"]["severity"] = json!(incident.severity);
+            cdevent["context"]["links"] = links(&incident.links);
+        }
+        _ => {}
     }
     without_nulls(cdevent)
 }
@@ -84,15 +98,47 @@ fn body(body: &Body) -> (&'static str, Value) {
             "dev.cdeventsx.milepost-survey.answered.0.1.0",
             json!({"survey": survey, "respondent": respondent, "score": score}),
         ),
-        Body::PipelineRunFinished { pipeline, outcome: ending } => (
+        Body::PipelineRunFinished { pipeline, outcome: ending, .. } => (
             "dev.cdevents.pipelinerun.finished.0.3.0",
             json!({"pipelineName": pipeline, "outcome": ending.map(outcome)}),
         ),
         Body::ChangeMerged { repository, .. } => {
             ("dev.cdevents.change.merged.0.3.0", json!({"repository": {"id": repository}}))
         }
+        Body::ChangeCreated { repository, .. } => {
+            ("dev.cdevents.change.created.0.4.0", json!({"repository": {"id": repository}}))
+        }
+        Body::IncidentDetected(incident) => ("dev.cdevents.incident.detected.0.3.0", content_of(incident)),
+        Body::IncidentReported(incident) => ("dev.cdevents.incident.reported.0.3.0", content_of(incident)),
+        Body::IncidentResolved(incident) => ("dev.cdevents.incident.resolved.0.3.0", content_of(incident)),
+        Body::EnvironmentProvisioned { outcome: ending, duration_seconds, .. } => (
+            "dev.cdeventsx.milepost-environment.provisioned.0.1.0",
+            json!({"outcome": outcome(*ending), "durationSeconds": duration_seconds}),
+        ),
+        Body::ProbeFinished { probe, outcome: ending } => (
+            "dev.cdeventsx.milepost-probe.finished.0.1.0",
+            json!({"probe": probe, "outcome": outcome(*ending)}),
+        ),
+        Body::RequestsObserved { indicator, good, total } => (
+            "dev.cdeventsx.milepost-requests.observed.0.1.0",
+            json!({"indicator": indicator, "good": good, "total": total}),
+        ),
         Body::Retracted => ("dev.cdeventsx.milepost-event.retracted.0.1.0", json!({})),
     }
+}
+
+fn content_of(incident: &Incident) -> Value {
+    json!({"environment": {"id": incident.environment}, "artifactId": incident.artifact_id})
+}
+
+/// Of all kinds in turn.
+fn links(ids: &[String]) -> Value {
+    let link = |(number, id): (usize, &String)| match number % 3 {
+        0 => json!({"linkType": "RELATION", "linkKind": "CAUSE", "target": {"contextId": id}}),
+        1 => json!({"linkType": "PATH", "from": {"contextId": id}}),
+        _ => json!({"linkType": "END", "from": {"contextId": id}}),
+    };
+    ids.iter().enumerate().map(link).collect()
 }
 
 fn change(change: &Change) -> Value {

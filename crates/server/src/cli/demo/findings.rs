@@ -81,7 +81,7 @@ impl Step<'_> {
         let (from, to) = (self.from.1, self.to.1);
         match self.series.shape {
             Shape::Durations => from.max(to) / from.min(to).max(1.0),
-            Shape::Ratio | Shape::Score => (to - from).abs(),
+            Shape::Ratio | Shape::Score | Shape::Number => (to - from).abs(),
         }
     }
 
@@ -90,6 +90,8 @@ impl Step<'_> {
             Shape::Durations => self.size() >= SMALLEST.factor,
             Shape::Ratio => self.size() >= SMALLEST.points,
             Shape::Score => self.size() >= SMALLEST.points * 100.0,
+            // What is much depends on what is counted.
+            Shape::Number => false,
         }
     }
 

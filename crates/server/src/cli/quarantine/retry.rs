@@ -9,7 +9,6 @@ use clap::{ArgGroup, Args};
 use indicatif::ProgressBar;
 use milepost_ingest::HandedBack;
 use milepost_model::Reason;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli::copying::bar;
@@ -208,17 +207,6 @@ enum Reply {
     Later(String, Duration),
 }
 
-/// What a server says where it does not do it.
-#[derive(Deserialize)]
-struct Refused {
-    error: RefusedError,
-}
-
-#[derive(Deserialize)]
-struct RefusedError {
-    message: String,
-}
-
 fn post(remote: &Remote, asked: &Asked) -> Result<Reply, Failure> {
     let url = remote.url(http::PATH);
     let failed = |error: &dyn std::fmt::Display| Failure::new(format!("{url}: {error}"));
@@ -229,10 +217,9 @@ fn post(remote: &Remote, asked: &Asked) -> Result<Reply, Failure> {
     }
     let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     let said = response.body_mut().read_to_string().unwrap_or_default();
-    let said = serde_json::from_str(&said).map_or(said, |Refused { error }| error.message);
+    let said = super::refused(status, &said);
     match status {
         429 | 503 => Ok(Reply::Later(said, Duration::from_secs(seconds.unwrap_or(1)))),
-        404 => Err(failed(&"there is no such path: is this a Milepost server, and new enough?")),
-        _ => Err(failed(&format!("status {status}: {said}"))),
+        _ => Err(failed(&said)),
     }
 }

@@ -30,6 +30,7 @@ fn numbers_are_read_as_their_kind() {
         (Shape::Ratio, 0.1234, "12.3 %"),
         (Shape::Score, 12.0, "+12.0"),
         (Shape::Score, -3.25, "-3.2"),
+        (Shape::Number, 1.5, "1.50"),
         (Shape::Durations, 0.0, "0s"),
         (Shape::Durations, 59.0, "59s"),
         (Shape::Durations, 61.0, "1m 1s"),

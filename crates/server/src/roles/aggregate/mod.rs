@@ -105,7 +105,9 @@ fn families(health: &Health, status: Option<&Status>, digest: &str) -> Vec<Famil
 }
 
 fn log(status: &Status) -> Vec<Family> {
-    let help = "Records of the log that are not in ClickHouse yet, of each partition that this process reads.";
-    let lost = "Records that Kafka had deleted before they were read. More than 0 is a loss: see docs/scaling.md.";
+    let help =
+        "Records of the log that are not in ClickHouse yet, of each partition that this process reads.";
+    let lost =
+        "Records that Kafka had deleted before they were read. More than 0 is a loss: see docs/scaling.md.";
     super::lag(status, ("milepost_log", help, lost)).into()
 }

@@ -46,8 +46,11 @@ impl Part for Ingest {
         let producer = Arc::new(Producer::new(&options)?);
         let health = Health::new(system_clock());
         let keys = settings.privacy.key.as_ref().ok_or(StartError::NoKey)?;
+        let mut limits = settings.limits.doors();
+        // The store is far away: whoever sends is told by the door.
+        limits.event.past = settings.retention.days;
         let intake = Intake::new(
-            settings.limits.doors(),
+            limits,
             keys.pseudonymizer(),
             system_clock,
             Arc::new(ToLog::new(Arc::clone(&producer), Arc::clone(&health), settings.limits.keeper())),

@@ -289,9 +289,9 @@ async fn certificates_that_are_none_are_told_by_key_and_file() {
 }
 
 #[tokio::test]
-async fn only_admins_have_refused_events_tried_again() {
+async fn only_admins_see_refused_events_and_have_them_tried_again() {
     use crate::quarantine::Outcome;
-    use crate::quarantine::http::PATH;
+    use crate::quarantine::http::{LIST, PATH};
 
     let directory = tempfile::tempdir().unwrap();
     let settings = guarded(&directory);
@@ -324,6 +324,27 @@ async fn only_admins_have_refused_events_tried_again() {
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
         assert_eq!((found, &answer["error"]["field"]), (status, &field.into()), "{body}: {answer}");
     }
+    let list = async |remote: Remote, query: &'static str| {
+        blocking(move || {
+            let mut response = remote.get(&format!("{LIST}{query}")).call().unwrap();
+            (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        })
+        .await
+    };
+    for secret in [&writer, &reader] {
+        assert_eq!(list(remote(secret), "").await.0, 403);
+    }
+    for (query, field) in [("?limit=0", "limit"), ("?limit=few", "query"), ("?after=1", "query")] {
+        let (found, answer) = list(remote(&admin), query).await;
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((found, &answer["error"]["field"]), (400, &field.into()), "{query}: {answer}");
+    }
+    let (found, listed) = list(remote(&admin), "?limit=9").await;
+    assert!(
+        found == 200 && listed.lines().count() == 1 && listed.contains(r#""reason":"forbidden""#),
+        "{listed}"
+    );
+    assert_eq!(list(remote(&admin), "?before=1").await, (200, String::new()));
     let outcome =
         async |body| -> Outcome { serde_json::from_str(&ask(remote(&admin), json, body).await.1).unwrap() };
     let left = outcome("{}").await;
