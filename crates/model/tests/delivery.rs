@@ -103,6 +103,33 @@ fn devlake_blames_whatever_was_deployed_last() {
     assert_eq!(blamed, [(&"d6".to_owned(), &"nearby")]);
 }
 
+/// The case of Middleware's own tests in which four of six deploys failed: minutes before the end, of deploys and of incidents.
+#[test]
+fn middlewares_own_case_has_middlewares_own_answer() {
+    const DAY: i64 = 1_440;
+    let end = instant("29 00:00").micros();
+    let at = |minutes: i64| Timestamp::from_micros(end - minutes * 60_000_000).unwrap().to_string();
+    let deploys = [7 * DAY, 6 * DAY, 4 * DAY, 2 * DAY, 360, 30];
+    let incidents = [10 * DAY, 5 * DAY, 3 * DAY, 1_200, 240, 120, 60];
+    let mut model = Model::new();
+    let mut tell = |id: String, minutes: i64, mut said: Value| {
+        said["occurred_at"] = json!(at(minutes));
+        let content: Content = serde_json::from_value(said).unwrap();
+        model.insert(&Event { id: EventId { source: "/test".into(), id }, revision: 0, content });
+    };
+    deploys.iter().for_each(|minutes| tell(format!("d{minutes}"), *minutes, deploy("shop", &json!({}))));
+    incidents.iter().for_each(|minutes| {
+        tell(format!("i{minutes}"), *minutes, incident("detected", &minutes.to_string(), "", &json!({})));
+    });
+    let selector = Selector { rule: Some("middleware".into()), ..Selector::default() };
+    let answer = &asked(&model, "change_failure_rate", &selector, "29 00:00")[0];
+    assert_eq!((&answer["numerator"], &answer["denominator"]), (&json!(4), &json!(6)));
+    let became = classes(&model, "change_failure_rate", &selector, "29 00:00");
+    let good: Vec<_> =
+        became.iter().filter(|(_, class)| **class == "good").map(|(unit, _)| unit.as_str()).collect();
+    assert_eq!(good, ["d10080", "d30"]);
+}
+
 #[test]
 fn a_failed_deploy_is_over_when_its_incidents_are_or_it_was_rolled_back() {
     let selector =

@@ -54,7 +54,7 @@ impl<'a> Blame<'a> {
     pub(super) fn of(view: &View<'a>) -> Self {
         let mut blame = Self::default();
         let search = Search::new(view);
-        if view.question.rule != Some(Rule::DevLake) {
+        if !by_time_alone(view) {
             view.model.service_names.all().for_each(|service| blame.rollbacks(view, &search, service));
         }
         for known in search.incidents(view) {
@@ -110,7 +110,7 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(view: &View<'a>) -> Self {
         let mut search = Self { production: view.production(), linked: FxHashMap::default() };
-        if view.question.rule != Some(Rule::DevLake) {
+        if !by_time_alone(view) {
             search.linked = search.find_linked(view);
         }
         search
@@ -149,18 +149,24 @@ impl<'a> Search<'a> {
     }
 
     fn cause(&self, view: &View<'a>, known: &Known<'a>, began: &Place) -> Option<(Reason, &'a Deployment)> {
-        if view.question.rule == Some(Rule::DevLake) {
-            let services = view.model.service_names.all();
-            let latest = services.filter_map(|service| {
-                let mut earlier = view.model.deployments.before(service, began.at).rev();
-                earlier.find(|deploy| self.is_candidate(deploy))
-            });
-            return latest.reduce(|a, b| later(view, a, b)).map(|deploy| (Reason::Nearby, deploy));
+        if by_time_alone(view) {
+            return self.deployed_last(view, began.at).map(|deploy| (Reason::Nearby, deploy));
         }
         let linked = || self.of_links(view, known).map(|deploy| (Reason::Linked, deploy));
         let artifact = || self.of_artifact(view, known, began).map(|deploy| (Reason::Artifact, deploy));
         let nearby = || self.nearby(view, known, began).map(|deploy| (Reason::Nearby, deploy));
         linked().or_else(artifact).or_else(nearby)
+    }
+
+    /// The latest deploy of any service before an instant, or at it as Middleware has it.
+    fn deployed_last(&self, view: &View<'a>, at: Timestamp) -> Option<&'a Deployment> {
+        let at_once = view.question.rule == Some(Rule::Middleware);
+        let services = view.model.service_names.all();
+        let latest = services.filter_map(|service| {
+            let mut earlier = view.model.deployments.until(service, at).rev();
+            earlier.find(|deploy| self.is_candidate(deploy) && (at_once || deploy.place.at < at))
+        });
+        latest.reduce(|a, b| later(view, a, b))
     }
 
     fn of_links(&self, view: &View<'a>, known: &Known<'a>) -> Option<&'a Deployment> {
@@ -196,6 +202,11 @@ impl<'a> Search<'a> {
         let mut earlier = view.model.deployments.until(service, at).rev();
         earlier.find(|deploy| self.is_candidate(deploy) && there(deploy) && fits(deploy))
     }
+}
+
+/// Whether the rule asked for knows nothing but when something was deployed.
+fn by_time_alone(view: &View<'_>) -> bool {
+    matches!(view.question.rule, Some(Rule::DevLake | Rule::Middleware))
 }
 
 /// All incidents as of T, those of other environments too.
