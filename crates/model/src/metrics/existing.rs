@@ -1,19 +1,17 @@
-//! Which names of a kind exist.
-
-use std::marker::PhantomData;
+//! What exists as of T.
 
 use crate::model::names::Symbol;
 
 /// Which names of a kind exist.
 pub struct Existing<S> {
     flags: Vec<bool>,
-    kind: PhantomData<S>,
+    kind: std::marker::PhantomData<S>,
 }
 
 impl<S: Symbol> Existing<S> {
-    /// By the numbers of the names.
+    /// Says of each name, in the order of first mention, whether it does.
     pub(super) fn of(flags: Vec<bool>) -> Self {
-        Self { flags, kind: PhantomData }
+        Self { flags, kind: std::marker::PhantomData }
     }
 
     /// Whether this one does.
