@@ -34,7 +34,7 @@ impl Accept for Memory {
         });
         let kept = kept.collect();
         memory.events.extend(submission.events);
-        memory.rejected.extend(submission.rejected);
+        memory.rejected.extend(submission.rejected.into_iter().map(|(rejected, _)| rejected));
         std::future::ready(Ok(kept)).boxed()
     }
 }
