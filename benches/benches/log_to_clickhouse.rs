@@ -4,9 +4,9 @@
 //! - The peer is ClickHouse's own Kafka engine with a materialized view that makes the same rows of the same records in tables of the
 //!   same form; what it uses is what ClickHouse uses while it does so. Beside it stands what role aggregate and ClickHouse use together.
 //!
-//! Both sides are checked to have made the same rows. Merging goes on later and costs both the same, so it is stopped meanwhile. CPU
-//! seconds for a million events, medians of alternating runs, starts included. Run: `cargo bench -p milepost-benches --bench
-//! log_to_clickhouse`. Fewer events: `MILEPOST_BENCH_EVENTS=100000`.
+//! Both sides are checked to have made the same rows. Merging goes on later and costs both the same, so it is stopped meanwhile, and
+//! told apart. CPU seconds for a million events, medians of alternating runs, starts included. Run:
+//! `cargo bench -p milepost-benches --bench log_to_clickhouse`. Fewer events: `MILEPOST_BENCH_EVENTS=100000`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,11 @@ const LOOK: Duration = Duration::from_millis(250);
 const TABLES: [&str; 2] = ["events", "arrivals"];
 
 /// What the view makes of a record: the row that role aggregate makes of it.
-const VIEW: &str = "SELECT \
-    reinterpretAsUInt64(reverse(_key)) AS key, source, id, revision, SHA256(content) AS digest, \
+const VIEW: &str = "WITH JSONExtract(content, \
+    'Tuple(body Tuple(type String), capability String, occurred_at String, service String, team String)') AS read \
+    SELECT reinterpretAsUInt64(reverse(_key)) AS key, source, id, revision, SHA256(content) AS digest, \
     _topic AS topic, toInt32(_partition) AS partition, toInt64(_offset) AS offset, \
-    assumeNotNull(_timestamp_ms) AS received_at, \
-    JSONExtract(content, 'Tuple(body Tuple(type String), capability String, occurred_at String, service String, team String)') AS read, \
-    parseDateTime64BestEffort(read.occurred_at, 6, 'UTC') AS occurred_at, \
+    assumeNotNull(_timestamp_ms) AS received_at, parseDateTime64BestEffort(read.occurred_at, 6, 'UTC') AS occurred_at, \
     read.body.type AS type, read.team AS team, read.service AS service, read.capability AS capability, content";
 
 fn main() {
@@ -41,7 +40,9 @@ fn main() {
     let sent = publish(&source.role("ingest"), &Arc::new(Mix::of(events).requests(0..events, 1_000)), 4);
     assert_eq!(sent.stored, events as usize);
 
-    let mut figures: [Vec<f64>; 4] = Default::default();
+    let kafka_bytes = engines.kafka_bytes(&source.topic);
+
+    let (mut figures, mut bytes): ([Vec<f64>; 5], _) = (Default::default(), 0);
     for _ in 0..runs {
         let ours = Cluster::on(&engines, source.topic.clone());
         let (aggregate, clickhouse) = aggregate(&engines, &ours, events);
@@ -50,14 +51,16 @@ fn main() {
         let engine = kafka_engine(&engines, &peer, events);
         assert_eq!(rows(&engines, &ours), rows(&engines, &peer), "both sides must make the same rows");
         assert!(rows(&engines, &ours).starts_with(&format!("{events}\t")), "of every event one");
-        let all = [aggregate, clickhouse, decode, engine];
+        let merging = merge(&engines, &ours);
+        bytes = bytes_kept(&engines, &ours);
+        let all = [aggregate, clickhouse, decode, engine, merging];
         figures.iter_mut().zip(all).for_each(|(figures, cpu)| figures.push(cpu / events as f64 * 1e6));
         for cluster in [ours, peer] {
             engines.ask(&format!("DROP DATABASE {}", cluster.database));
         }
     }
 
-    let [aggregate, clickhouse, decode, engine] = figures.map(median);
+    let [aggregate, clickhouse, decode, engine, merging] = figures.map(median);
     let together = aggregate + clickhouse;
     println!("{events} events, {runs} runs");
     println!("{:<60}{:>14}", "", "CPU s/million");
@@ -70,8 +73,15 @@ fn main() {
     println!("{:<60}{:>13.2}x", "Kafka engine / both together", engine / together);
     println!(
         "{:<60}{:>13.2}x",
-        "Kafka engine but for the inserts / role aggregate",
+        "Kafka engine but for such inserts / role aggregate",
         (engine - clickhouse) / aggregate
+    );
+    println!("{:<60}{merging:>14.2}", "ClickHouse, which merges it all into one part later");
+    let each = |bytes: u64| bytes as f64 / events as f64;
+    println!(
+        "disk: {:.0} bytes an event in Kafka, each copy; {:.0} in ClickHouse, merged",
+        each(kafka_bytes),
+        each(bytes)
     );
 }
 
@@ -134,6 +144,23 @@ fn make_tables(engines: &Engines, cluster: &Cluster) {
     for table in TABLES {
         engines.ask(&format!("SYSTEM STOP MERGES {}.{table}", cluster.database));
     }
+}
+
+/// CPU seconds of ClickHouse.
+fn merge(engines: &Engines, cluster: &Cluster) -> f64 {
+    let before = engines.clickhouse_cpu();
+    for table in TABLES {
+        engines.ask(&format!("SYSTEM START MERGES {}.{table}", cluster.database));
+        engines.ask(&format!("OPTIMIZE TABLE {}.{table} FINAL", cluster.database));
+    }
+    engines.clickhouse_cpu() - before
+}
+
+fn bytes_kept(engines: &Engines, cluster: &Cluster) -> u64 {
+    let database = &cluster.database;
+    engines.number(&format!(
+        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '{database}'"
+    ))
 }
 
 /// How many there are, and a digest of what is in them, in no order.

@@ -1,6 +1,6 @@
-//! The start of a query replica on a million events in ClickHouse: until it is ready, and what it uses. Once of a mix of events as a
-//! platform sends them, and once of uses none of which is by the same team, of the same capability, on the same day as another:
-//! a million cells.
+//! The start of a query replica on a million events in ClickHouse: until it is ready, and what it uses. Of a mix of events as a
+//! platform sends them; of uses none of which is by the same team, of the same capability, on the same day as another, a million cells;
+//! and of uses of which a hundred at a time are.
 //!
 //! Beside it the floor: the same rows read from ClickHouse in the same form and order, and thrown away. Run:
 //! `cargo bench -p milepost-benches --bench replica_start`. Other sizes: `MILEPOST_BENCH_EVENTS=10000000`.
@@ -29,12 +29,13 @@ fn main() {
     let mix = Mix { teams: 1_000, services: 10_000, capabilities: 50, days: 730, ..Mix::of(events) };
     let engines = Engines::start();
     start("a mix of events", &engines, events, |number| mix.event(number));
-    start("uses, each a cell of its own", &engines, events, cell);
+    start("uses, each a cell of its own", &engines, events, |number| used(number, number));
+    start("uses, a hundred of each cell", &engines, events, |number| used(number, number / 100));
 }
 
-/// A use by a team, of a capability, on a day that no other number has together.
-fn cell(number: u64) -> pb::Event {
-    let (team, rest) = (number % TEAMS, number / TEAMS);
+/// A use by a team, of a capability, on a day that no other cell has together.
+fn used(number: u64, cell: u64) -> pb::Event {
+    let (team, rest) = (cell % TEAMS, cell / TEAMS);
     let (capability, day) = (rest % CAPABILITIES, rest / CAPABILITIES);
     pb::Event {
         source: "/ci".into(),

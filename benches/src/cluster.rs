@@ -1,13 +1,13 @@
 //! A real Kafka, a real ClickHouse, and Milepost's roles on them: each a child process, whose CPU is told apart from the others'.
 
-use std::path::Path;
+use std::fs;
 
 use milepost_services::{Service, clickhouse, kafka, shared};
 use milepost_store::clickhouse::{ClickHouse, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::server::{Server, cpu_of, disk};
+use crate::server::{Server, cpu_of};
 
 /// The engines.
 pub struct Engines {
@@ -52,9 +52,17 @@ impl Engines {
         cpu(&self.clickhouse)
     }
 
-    /// Bytes on Kafka's disk, and on ClickHouse's.
-    pub fn disks(&self) -> [f64; 2] {
-        ["kafka/data", "clickhouse/data"].map(|data| disk(&self.directory.path().join(Path::new(data))))
+    /// Bytes of a topic's records on Kafka's disk; its indexes are files with holes.
+    pub fn kafka_bytes(&self, topic: &str) -> u64 {
+        let data = fs::read_dir(self.directory.path().join("kafka/data")).expect("a directory");
+        let partitions = data.filter_map(Result::ok).filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.rsplit_once('-').is_some_and(|(of, _)| of == topic)
+        });
+        let files = partitions.flat_map(|partition| fs::read_dir(partition.path()).expect("a directory"));
+        let files =
+            files.filter_map(Result::ok).filter(|file| file.path().extension() == Some("log".as_ref()));
+        files.map(|file| file.metadata().expect("a size").len()).sum()
     }
 
     /// What ClickHouse answers, without the last line's end.

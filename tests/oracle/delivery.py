@@ -135,8 +135,8 @@ def incidents(world):
 
 def cause(world, incident, deploys, rule):
     """(reason, deploy), or (None, None)."""
-    if rule == "devlake":
-        before = [deploy for deploy in deploys if deploy.at < incident.began]
+    if rule in ("devlake", "middleware"):
+        before = [deploy for deploy in deploys if deploy.at < incident.began + (rule == "middleware")]
         return ("nearby", before[-1]) if before else (None, None)
     linked = [deploy for deploy in deploys if deploy.id in incident.links]
     if linked:
@@ -166,7 +166,7 @@ def faults(world, rule):
         else:
             found[deploy.source, deploy.id][reason].append(incident)
     for place, rollback in enumerate(deploys):
-        if rule == "devlake" or rollback.body.get("kind") != "rolled_back":
+        if rule != "milepost" or rollback.body.get("kind") != "rolled_back":
             continue
         # 'the latest successful deploy of its service to its environment before it that is no rollback'
         undone = [d for d in deploys[:place] if d.body.get("kind") != "rolled_back" and same_place(d, rollback)]

@@ -8,7 +8,7 @@ NUMBERS = {"market_share": 10, "keep_rate": 16, "retention_curve": 4, "time_to_f
            "slo_sli": 8, "slo_error_budget_remaining": 6, "slo_burn_rate": 6, "slo_compliance": 6,
            "change_failure_rate": 10, "failed_deployment_recovery_time": 8, "rework_rate": 4, "time_to_restore": 8}
 DELIVERY_RULES = {"deployment_frequency": ["milepost", "devlake", "four_keys", "middleware"],
-                  "change_failure_rate": ["milepost", "devlake"]}
+                  "change_failure_rate": ["milepost", "devlake", "middleware"]}
 RULES = ["window_after", "exact_day", "window_before", "any_repeat", "on_or_after"]
 DELIVERY = ("deployment_frequency", "lead_time_for_changes", "change_failure_rate", "failed_deployment_recovery_time",
             "rework_rate", "time_to_restore")

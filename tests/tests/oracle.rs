@@ -1,4 +1,4 @@
-//! Every core metric against the brute-force oracle (tests/oracle): on generated histories that reach every rule, and on
+//! Every metric against the brute-force oracle (tests/oracle): on generated histories that reach every rule, and on
 //! the real input. `MILEPOST_SEEDS` says how many histories.
 
 use milepost_tests::delivery::{self, Door, chance, shuffled};
@@ -97,6 +97,14 @@ fn real_questions() -> Vec<Value> {
                 json!({"metric": "self_service_rate", "as_of": day, "window": "400d"}),
                 json!({"metric": "self_service_rate", "as_of": day, "by": "team"}),
                 json!({"metric": "nps", "as_of": day}),
+                json!({"metric": "deployment_frequency", "as_of": day}),
+                json!({"metric": "deployment_frequency", "as_of": day, "rule": "devlake", "window": "90d"}),
+                json!({"metric": "lead_time_for_changes", "as_of": day, "window": "90d"}),
+                json!({"metric": "change_failure_rate", "as_of": day}),
+                json!({"metric": "failed_deployment_recovery_time", "as_of": day}),
+                json!({"metric": "rework_rate", "as_of": day, "window": "400d"}),
+                json!({"metric": "time_to_restore", "as_of": day}),
+                json!({"metric": "slo_compliance", "as_of": day}),
             ]
         })
         .collect()

@@ -51,7 +51,7 @@ pub enum Rule {
     OnOrAfter,
     /// Milepost's own.
     Own,
-    /// That of Apache DevLake.
+    /// That of Apache `DevLake`.
     DevLake,
     /// That of Four Keys.
     FourKeys,

@@ -66,13 +66,11 @@ impl Readings {
 
     fn place(&mut self, partition: &Partition) -> Option<&mut Option<Reading>> {
         let number = usize::try_from(partition.number).ok()?;
-        let index = match self.topics.iter().position(|(topic, _)| *topic == partition.topic) {
-            Some(index) => index,
-            None => {
-                self.topics.push((Arc::clone(&partition.topic), Vec::new()));
-                self.topics.len() - 1
-            }
-        };
+        let known = self.topics.iter().position(|(topic, _)| *topic == partition.topic);
+        let index = known.unwrap_or_else(|| {
+            self.topics.push((Arc::clone(&partition.topic), Vec::new()));
+            self.topics.len() - 1
+        });
         let readings = &mut self.topics[index].1;
         if readings.len() <= number {
             readings.resize_with(number + 1, || None);

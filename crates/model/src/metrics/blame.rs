@@ -10,7 +10,7 @@ use crate::event::DeployKind;
 use crate::model::incidents::{Incident, State};
 use crate::model::names::{Environment, Service, Source, Word};
 use crate::model::place::Place;
-use crate::model::work::Deployment;
+use crate::model::work::{Artifact, Deployment};
 use crate::question::Rule;
 use crate::time::Timestamp;
 
@@ -54,7 +54,7 @@ impl<'a> Blame<'a> {
     pub(super) fn of(view: &View<'a>) -> Self {
         let mut blame = Self::default();
         let search = Search::new(view);
-        if view.question.rule != Some(Rule::DevLake) {
+        if !by_time_alone(view) {
             view.model.service_names.all().for_each(|service| blame.rollbacks(view, &search, service));
         }
         for known in search.incidents(view) {
@@ -100,37 +100,70 @@ impl<'a> Blame<'a> {
     }
 }
 
-/// The deploys that an incident may be put down to.
+/// The deploys that incidents may be put down to, found in one walk over all of them: there may be many of both.
 struct Search<'a> {
     production: Vec<Environment>,
     /// By the ids of their events, those that some incident is linked to.
     linked: FxHashMap<&'a str, &'a Deployment>,
+    /// By artifact, those that some incident names the artifact of, in order.
+    of_artifact: FxHashMap<Artifact, Vec<(Service, &'a Deployment)>>,
+    /// In order, for rules that know nothing but time.
+    all: Vec<&'a Deployment>,
 }
 
 impl<'a> Search<'a> {
     fn new(view: &View<'a>) -> Self {
-        let mut search = Self { production: view.production(), linked: FxHashMap::default() };
-        if view.question.rule != Some(Rule::DevLake) {
-            search.linked = search.find_linked(view);
+        let production = view.production();
+        let mut search = Self {
+            production,
+            linked: FxHashMap::default(),
+            of_artifact: FxHashMap::default(),
+            all: Vec::new(),
+        };
+        if by_time_alone(view) {
+            search.all = search.candidates(view).map(|(_, deploy)| deploy).collect();
+            search.all.sort_by(|one, other| view.model.ids.order(&one.place, &other.place));
+        } else {
+            search.find_named(view);
         }
         search
     }
 
-    fn find_linked(&self, view: &View<'a>) -> FxHashMap<&'a str, &'a Deployment> {
+    /// Finds what incidents name: most histories have many deploys, and few that are named.
+    fn find_named(&mut self, view: &View<'a>) {
         let model = view.model;
         let links = model.incidents.all().flat_map(|(_, incident)| incident.links(view.at));
-        let wanted: FxHashSet<&str> = links.map(|link| model.words.text(link)).collect();
-        let mut linked = FxHashMap::default();
-        // Most histories have no links, and many deploys.
-        let services = model.service_names.all().filter(|_| !wanted.is_empty());
-        for deploy in services.flat_map(|service| model.deployments.before(service, view.at)) {
+        let links: FxHashSet<&str> = links.map(|link| model.words.text(link)).collect();
+        let artifacts: FxHashSet<Artifact> =
+            incidents(view).filter_map(|known| known.state.artifact).collect();
+        if links.is_empty() && artifacts.is_empty() {
+            return;
+        }
+        let (mut linked, mut of_artifact) = (FxHashMap::default(), FxHashMap::<_, Vec<_>>::default());
+        for (service, deploy) in self.candidates(view) {
             let (_, id) = model.ids.identity(&deploy.place);
-            if wanted.contains(id) && self.is_candidate(deploy) {
+            if links.contains(id) {
                 let known = linked.entry(id).or_insert(deploy);
                 *known = later(view, known, deploy);
             }
+            if let Some(artifact) = deploy.artifact.filter(|artifact| artifacts.contains(artifact)) {
+                of_artifact.entry(artifact).or_default().push((service, deploy));
+            }
         }
-        linked
+        for deploys in of_artifact.values_mut() {
+            deploys.sort_by(|(_, one), (_, other)| model.ids.order(&one.place, &other.place));
+        }
+        (self.linked, self.of_artifact) = (linked, of_artifact);
+    }
+
+    /// The successful production deploys before T.
+    fn candidates(&self, view: &View<'a>) -> impl Iterator<Item = (Service, &'a Deployment)> {
+        let (model, at) = (view.model, view.at);
+        let services = model.service_names.all();
+        let all = services.flat_map(move |service| {
+            model.deployments.before(service, at).map(move |deploy| (service, deploy))
+        });
+        all.filter(|(_, deploy)| self.is_candidate(deploy))
     }
 
     /// A successful production deploy.
@@ -149,18 +182,21 @@ impl<'a> Search<'a> {
     }
 
     fn cause(&self, view: &View<'a>, known: &Known<'a>, began: &Place) -> Option<(Reason, &'a Deployment)> {
-        if view.question.rule == Some(Rule::DevLake) {
-            let services = view.model.service_names.all();
-            let latest = services.filter_map(|service| {
-                let mut earlier = view.model.deployments.before(service, began.at).rev();
-                earlier.find(|deploy| self.is_candidate(deploy))
-            });
-            return latest.reduce(|a, b| later(view, a, b)).map(|deploy| (Reason::Nearby, deploy));
+        if by_time_alone(view) {
+            return self.deployed_last(view, began.at).map(|deploy| (Reason::Nearby, deploy));
         }
         let linked = || self.of_links(view, known).map(|deploy| (Reason::Linked, deploy));
-        let artifact = || self.of_artifact(view, known, began).map(|deploy| (Reason::Artifact, deploy));
+        let artifact = || self.with_artifact(known, began).map(|deploy| (Reason::Artifact, deploy));
         let nearby = || self.nearby(view, known, began).map(|deploy| (Reason::Nearby, deploy));
         linked().or_else(artifact).or_else(nearby)
+    }
+
+    /// The latest deploy of any service before an instant, or at it as Middleware has it.
+    fn deployed_last(&self, view: &View<'a>, at: Timestamp) -> Option<&'a Deployment> {
+        let at_once = view.question.rule == Some(Rule::Middleware);
+        let earlier =
+            self.all.partition_point(|deploy| deploy.place.at < at || at_once && deploy.place.at == at);
+        self.all[..earlier].last().copied()
     }
 
     fn of_links(&self, view: &View<'a>, known: &Known<'a>) -> Option<&'a Deployment> {
@@ -168,34 +204,31 @@ impl<'a> Search<'a> {
         links.filter_map(|link| self.linked.get(link).copied()).reduce(|a, b| later(view, a, b))
     }
 
-    fn of_artifact(&self, view: &View<'a>, known: &Known<'a>, began: &Place) -> Option<&'a Deployment> {
-        let artifact = known.state.artifact?;
-        let services = view.model.service_names.all();
-        let services = services.filter(|service| known.state.service.is_none_or(|only| only == *service));
-        let latest =
-            services.filter_map(|s| self.latest(view, known, s, began.at, |d| d.artifact == Some(artifact)));
-        latest.reduce(|a, b| later(view, a, b))
+    fn with_artifact(&self, known: &Known<'a>, began: &Place) -> Option<&'a Deployment> {
+        let deploys = self.of_artifact.get(&known.state.artifact?)?;
+        let earlier = &deploys[..deploys.partition_point(|(_, deploy)| deploy.place.at <= began.at)];
+        let fits = |(service, deploy): &&(Service, &Deployment)| {
+            known.state.service.is_none_or(|only| only == *service) && is_there(known, deploy)
+        };
+        earlier.iter().rev().find(fits).map(|(_, deploy)| *deploy)
     }
 
+    /// The latest deploy of its service to its environment, if that was not too long before.
     fn nearby(&self, view: &View<'a>, known: &Known<'a>, began: &Place) -> Option<&'a Deployment> {
-        let latest = self.latest(view, known, known.state.service?, began.at, |_| true)?;
+        let mut earlier = view.model.deployments.until(known.state.service?, began.at).rev();
+        let latest = earlier.find(|deploy| self.is_candidate(deploy) && is_there(known, deploy))?;
         (latest.place.at + view.config.incident_gap >= began.at).then_some(latest)
     }
+}
 
-    /// The latest deploy of a service at or before an instant, to the incident's environment if it names one.
-    fn latest(
-        &self,
-        view: &View<'a>,
-        known: &Known<'a>,
-        service: Service,
-        at: Timestamp,
-        fits: impl Fn(&Deployment) -> bool,
-    ) -> Option<&'a Deployment> {
-        let there =
-            |deploy: &Deployment| known.state.environment.is_none_or(|e| deploy.environment == Some(e));
-        let mut earlier = view.model.deployments.until(service, at).rev();
-        earlier.find(|deploy| self.is_candidate(deploy) && there(deploy) && fits(deploy))
-    }
+/// Whether a deploy was to the environment of an incident, if it names one.
+fn is_there(known: &Known<'_>, deploy: &Deployment) -> bool {
+    known.state.environment.is_none_or(|environment| deploy.environment == Some(environment))
+}
+
+/// Whether the rule asked for knows nothing but when something was deployed.
+fn by_time_alone(view: &View<'_>) -> bool {
+    matches!(view.question.rule, Some(Rule::DevLake | Rule::Middleware))
 }
 
 /// All incidents as of T, those of other environments too.

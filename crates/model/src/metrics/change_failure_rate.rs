@@ -28,15 +28,19 @@ static SPEC: Spec = Spec {
         beginning of the service it names, to its environment if it names one, if that was no longer than `incident_gap` (24h) \
         before. A deploy that failed for several reasons is counted under the first of `linked`, `artifact`, `rolled_back` and \
         `nearby`. Rollbacks are deploys, too. Rule `devlake`: an incident is put down to the latest successful production \
-        deploy of any service before its beginning, however long before, and rollbacks say nothing.",
+        deploy of any service before its beginning, however long before, and rollbacks say nothing. Rule `middleware`: the same, of the latest before or at its beginning.",
     parameters: &[
         parameter::TEAM,
         parameter::SERVICE,
         parameter::BY,
         parameter::DELIVERY_WINDOW,
-        Parameter { name: "rule", default: "milepost", help: "whose definition: milepost or devlake" },
+        Parameter {
+            name: "rule",
+            default: "milepost",
+            help: "whose definition: milepost, devlake or middleware",
+        },
     ],
-    rules: &[Rule::Own, Rule::DevLake],
+    rules: &[Rule::Own, Rule::DevLake, Rule::Middleware],
     dimensions: &[Dimension::Team, Dimension::Service],
     default_by: None,
     window: |windows| windows.delivery,

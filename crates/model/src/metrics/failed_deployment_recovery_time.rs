@@ -1,5 +1,6 @@
 //! How long it takes to recover from a deploy that broke something.
 
+use super::blame::Fault;
 use super::deployment_frequency::{group_of, successful};
 use super::view::{Case, Class, UnitRef, View};
 use super::{Metric, Spec, parameter};
@@ -46,28 +47,25 @@ static SPEC: Spec = Spec {
 static RECOVERED: Class = Class { name: "recovered", part: Part::Observed, counts: &["recovered"] };
 static UNRECOVERED: Class = Class { name: "unrecovered", part: Part::Censored, counts: &["unrecovered"] };
 
-/// The end of a failed deploy, if it is over; `None`: it did not fail.
+/// The end of a failed deploy, if it is over.
 fn end<'a>(
     view: &View<'a>,
     production: &[Environment],
     service: Service,
     deploy: &Deployment,
-) -> Option<Option<&'a Place>> {
-    let fault = view.blame().fault(deploy)?;
+    fault: &Fault<'a>,
+) -> Option<&'a Place> {
     if fault.incidents.is_empty() {
-        let same = |other: &&Deployment| other.environment == deploy.environment;
         let mut next = successful(view, production, service)
             .skip_while(|other| !std::ptr::eq(*other, deploy))
             .skip(1)
-            .filter(same);
-        return Some(next.find(|other| view.blame().fault(other).is_none()).map(|other| &other.place));
+            .filter(|other| other.environment == deploy.environment);
+        return next.find(|other| view.blame().fault(other).is_none()).map(|other| &other.place);
     }
-    let mut last: Option<&Place> = None;
-    for known in &fault.incidents {
-        let Some(resolved) = known.state.resolved else { return Some(None) };
-        last = last.filter(|last| last.at >= resolved.at).or(Some(resolved));
-    }
-    Some(last)
+    let resolved = fault.incidents.iter().map(|known| known.state.resolved);
+    // None of them, if one is open.
+    let resolved: Option<Vec<_>> = resolved.collect();
+    resolved?.into_iter().max_by_key(|place| place.at)
 }
 
 impl Metric for FailedDeploymentRecoveryTime {
@@ -79,7 +77,8 @@ impl Metric for FailedDeploymentRecoveryTime {
         let production = view.production();
         for service in view.model.service_names.all() {
             for deploy in successful(view, &production, service) {
-                let Some(end) = end(view, &production, service, deploy) else { continue };
+                let Some(fault) = view.blame().fault(deploy) else { continue };
+                let end = end(view, &production, service, deploy, fault);
                 let Some(group) = group_of(view, service, deploy) else { continue };
                 let class = if end.is_some() { &RECOVERED } else { &UNRECOVERED };
                 let until = end.map_or(view.at, |place| place.at);
@@ -91,13 +90,11 @@ impl Metric for FailedDeploymentRecoveryTime {
 
     fn evidence(&self, view: &View<'_>, case: &Case<'_>) -> Vec<(Timestamp, EventKey)> {
         let UnitRef::Deploy(service, deploy) = case.unit else { return Vec::new() };
-        let mut events = vec![view.event_at(&deploy.place)];
-        if let Some(fault) = view.blame().fault(deploy) {
-            let began = fault.incidents.iter().filter_map(|known| known.state.began);
-            events.extend(began.chain(fault.rolled_back).map(|place| view.event_at(place)));
-        }
-        let end = end(view, &view.production(), service, deploy).flatten();
-        events.extend(end.map(|place| view.event_at(place)));
+        let Some(fault) = view.blame().fault(deploy) else { return Vec::new() };
+        let began = fault.incidents.iter().filter_map(|known| known.state.began);
+        let end = end(view, &view.production(), service, deploy, fault);
+        let places = began.chain(fault.rolled_back).chain(end).chain([&deploy.place]);
+        let mut events: Vec<_> = places.map(|place| view.event_at(place)).collect();
         events.sort_unstable();
         events.dedup();
         events

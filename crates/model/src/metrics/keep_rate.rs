@@ -1,7 +1,8 @@
 //! How many of those who took a capability up still use it later.
 
+use super::existing::Existing;
 use super::market_share::{AdoptingUnit, check_unit, uses};
-use super::view::{Case, Class, Existing, Group, Point, View};
+use super::view::{Case, Class, Group, Point, View};
 use super::{DefaultBy, Metric, Spec, parameter};
 use crate::answer::{Kind, Part};
 use crate::event::EventKey;

@@ -2,7 +2,8 @@
 
 mod series;
 
-use super::view::{Case, Class, Existing, Group, UnitRef, View};
+use super::existing::Existing;
+use super::view::{Case, Class, Group, UnitRef, View};
 use super::{DefaultBy, Metric, Series, Spec, parameter};
 use crate::answer::{Kind, Part};
 use crate::config::Config;

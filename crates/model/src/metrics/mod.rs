@@ -8,6 +8,7 @@ mod ask;
 mod blame;
 mod change_failure_rate;
 mod deployment_frequency;
+mod existing;
 mod failed_deployment_recovery_time;
 mod keep_rate;
 mod lead_time_for_changes;

@@ -61,7 +61,7 @@ impl Metric for SloCompliance {
         let mut events = Vec::new();
         for (_, slo) in levels::objectives(view).filter(|(place, _)| *place == wanted) {
             levels::cases(view, slo, slo.window(), |_, unit, _, _| {
-                events.extend(levels::evidence(view, unit))
+                events.extend(levels::evidence(view, unit));
             });
         }
         events.sort_unstable();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::blame::Blame;
+use super::existing::Existing;
 use super::{DefaultBy, Metric};
 use crate::answer::{Labels, Part};
 use crate::config::Config;
@@ -297,7 +298,7 @@ impl<'a> View<'a> {
         appeared: impl Fn(S) -> Option<Timestamp>,
     ) -> Existing<S> {
         let exists = |name| self.appeared(appeared(name)) && !lives.of(name).retired_before(self.at);
-        Existing { flags: names.all().map(exists).collect(), kind: std::marker::PhantomData }
+        Existing::of(names.all().map(exists).collect())
     }
 
     /// The environments that are production.
@@ -379,23 +380,5 @@ impl<'a> View<'a> {
             }
             UnitRef::Slo(place) => self.slo_name(place).into(),
         }
-    }
-}
-
-/// Which names of a kind exist.
-pub struct Existing<S> {
-    flags: Vec<bool>,
-    kind: std::marker::PhantomData<S>,
-}
-
-impl<S: Symbol> Existing<S> {
-    /// Whether this one does.
-    pub fn has(&self, name: S) -> bool {
-        self.flags.get(name.index()).copied().unwrap_or(false)
-    }
-
-    /// Those that do.
-    pub fn iter(&self) -> impl Iterator<Item = S> {
-        self.flags.iter().enumerate().filter(|(_, exists)| **exists).map(|(index, _)| S::from_index(index))
     }
 }

@@ -72,7 +72,7 @@ impl Changes {
 
     /// When a change was first proposed, or first merged.
     pub fn milestone(&self, change: Word, merged: bool) -> Option<&Milestone> {
-        let mut known = self.milestones.get(change)?.from(move |milestone| milestone.merged < merged);
+        let mut known = self.milestones.get(change)?.from(move |milestone| merged && !milestone.merged);
         known.next().filter(|milestone| milestone.merged == merged)
     }
 }

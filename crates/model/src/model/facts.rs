@@ -1,4 +1,5 @@
 //! Facts as bytes: what [`super::encoding`] writes of each, and [`super::decoding`] reads. Places are written before them.
+#![allow(clippy::option_option, reason = "what is absent was written, too, and is no damage")]
 
 use std::num::NonZeroU64;
 

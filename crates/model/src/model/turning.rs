@@ -69,10 +69,10 @@ impl Model {
                 self.survey(event, respondent.as_deref(), subject, Some(*score), turned);
             }
             Body::ChangeCreated { change_id: Some(change), .. } => {
-                self.change(event, key, change, false, turned)
+                self.change(event, key, change, false, turned);
             }
             Body::ChangeMerged { change_id: Some(change), .. } => {
-                self.change(event, key, change, true, turned)
+                self.change(event, key, change, true, turned);
             }
             Body::IncidentDetected(incident) => {
                 self.incident((event, key), incident, Stage::Detected, subject, turned);

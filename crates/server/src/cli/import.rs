@@ -110,7 +110,7 @@ impl ImportArgs {
         let inputs = self.files.iter().map(|file| open(file, bar)).collect::<Result<Vec<_>, _>>()?;
         match &self.server {
             Some(url) if !url.contains("://") => {
-                return Err(Failure::usage(format!("--server: {url} is no URL: write http://{url}")));
+                Err(Failure::usage(format!("--server: {url} is no URL: write http://{url}")))
             }
             Some(url) => {
                 let remote = self

@@ -70,9 +70,9 @@ pub async fn bring(
     let (sender, mut batches) = mpsc::channel::<Vec<Sealed>>(2);
     let (file, keys) = (file.to_owned(), keys.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let (_directory, mut reader) = unpack(&file, &keys)?;
+        let (directory, mut reader) = unpack(&file, &keys)?;
         replay(&mut *reader, &sender)?;
-        Ok::<_, BackupError>((_directory, reader))
+        Ok::<_, BackupError>((directory, reader))
     });
     let mut summary = Summary::default();
     while let Some(events) = batches.recv().await {

@@ -73,7 +73,7 @@ impl ClickHouse {
     /// How much is kept. Reads the identity of every version, so not to be asked at every turn: see [`Self::sizes_beside`].
     pub async fn sizes(&self) -> Result<Sizes, Error> {
         let versions = format!(
-            "SELECT sum(versions), count(), 0 FROM (
+            "SELECT sum(versions), count(), toUInt64(0) FROM (
                  SELECT uniqExact(revision, digest) AS versions FROM {} GROUP BY key, source, id
              ) SETTINGS optimize_aggregation_in_order = 1",
             self.table("events")

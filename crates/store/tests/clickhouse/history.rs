@@ -111,6 +111,9 @@ fn days_are_read_with_both_ends_or_none() {
     assert_eq!(read(Some(-TODAY - 1), Some(-2)), [-2]);
 }
 
+/// As ClickHouse writes it in the format TSV.
+const NULL: &str = r"\N";
+
 #[test]
 fn no_value_is_null_and_values_are_exact_to_the_last_digit() {
     let database = Database::new("values");
@@ -132,7 +135,6 @@ fn no_value_is_null_and_values_are_exact_to_the_last_digit() {
     let interval = Ratio { numerator: 1, denominator: 3 }.interval().unwrap();
     let text = |number: f64| number.to_string();
     let [low, high] = [interval.0, interval.1].map(text);
-    const NULL: &str = r"\N";
     assert_eq!(rows[0], [&*text(third), &low, &high, "1", "3", NULL, NULL]);
     assert_eq!(rows[1], [NULL, NULL, NULL, "0", "0", NULL, NULL]);
     assert_eq!(rows[2], [NULL; 7]);

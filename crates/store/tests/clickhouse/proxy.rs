@@ -72,6 +72,9 @@ async fn pass(mut from: TcpStream, server: &str, harm: &Mutex<(String, Harm)>) -
                         Harm::Answer(answer) => {
                             let head = format!("HTTP/1.1 500 Oh\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
                             from.write_all(format!("{head}{answer}").as_bytes()).await.ok()?;
+                            from.shutdown().await.ok()?;
+                            // Closed before all was read, the connection would break under the answer.
+                            while from.read(&mut sent).await.is_ok_and(|bytes| bytes > 0) {}
                             return None;
                         }
                     }

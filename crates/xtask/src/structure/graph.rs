@@ -25,6 +25,7 @@ const INTERNAL: &[(&str, &[&str])] = &[
         &[
             "milepost-model",
             "milepost-wire",
+            "milepost-log",
             "milepost-ingest",
             "milepost-store",
             "milepost-services",

@@ -38,7 +38,7 @@ pub(super) enum QuarantineCommand {
 #[derive(Debug, Args)]
 #[command(after_help = HELP, group(ArgGroup::new("place").args(["data", "server"])))]
 pub(super) struct ListArgs {
-    /// The data directory [default: milepost-data] [env: MILEPOST_DATA, without --server].
+    /// The data directory [default: milepost-data] [env: `MILEPOST_DATA`, without --server].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The server whose quarantine it is, such as `http://127.0.0.1:7171`, in a cluster one with the role query; its token needs

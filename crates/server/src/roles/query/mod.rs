@@ -19,7 +19,7 @@ use tonic::service::Routes;
 
 use super::Part;
 use crate::config::Settings;
-use crate::engine::{Engine, system_clock};
+use crate::engine::{Engine, Following, system_clock};
 use crate::exporter::exposition::{Family, Number};
 use crate::exporter::{Scraped, own};
 use crate::health::Health;
@@ -137,7 +137,7 @@ impl Part for Query {
 
 fn families(engine: &Engine, health: &Health, followed: &Followed) -> Vec<Family> {
     let mut families = vec![own::denied(health)];
-    if let Some(staleness) = engine.follows().and_then(|following| following.staleness()) {
+    if let Some(staleness) = engine.follows().and_then(Following::staleness) {
         let help = "How long ago everything that ClickHouse had was in the answers.";
         families.push(
             Family::gauge("milepost_staleness_seconds", help)

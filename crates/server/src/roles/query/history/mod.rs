@@ -155,17 +155,13 @@ impl History {
             let names = model.capability_names.all().count();
             Ok::<_, QuestionError>(Some((answers, edition, began.elapsed(), names)))
         });
-        match computed.await.map_err(|_| Failure::Interrupted)?? {
-            Some((answers, edition, took, names)) => {
-                self.stride = stride(self.stride, took, names);
-                Ok(Some((answers, edition)))
-            }
-            None => {
-                // An error means that nobody changes it any more.
-                let _ = changed.changed().await;
-                Ok(None)
-            }
-        }
+        let Some((answers, edition, took, names)) = computed.await.map_err(|_| Failure::Interrupted)?? else {
+            // An error means that nobody changes it any more.
+            let _ = changed.changed().await;
+            return Ok(None);
+        };
+        self.stride = stride(self.stride, took, names);
+        Ok(Some((answers, edition)))
     }
 }
 

@@ -113,7 +113,7 @@ impl Replica {
 }
 
 fn in_order(mut rows: Vec<Value>) -> Vec<Value> {
-    rows.sort_by_cached_key(|row| ["metric", "capability", "day"].map(|column| row[column].to_string()));
+    rows.sort_by_cached_key(|row| ["metric", "labels", "day"].map(|column| row[column].to_string()));
     rows
 }
 
