@@ -248,7 +248,8 @@ pub fn ready(member: Served) -> Served {
     member
 }
 
-/// Sends lines over HTTP, in batches, and gives how many were refused.
+/// Sends lines over HTTP, in batches, and gives how many were refused. A batch that is handed back is sent again, as every sender
+/// has to.
 #[track_caller]
 pub fn send(server: &Served, lines: &[String], batch: usize) -> usize {
     send_to(&server.url(), lines, batch)
@@ -259,8 +260,10 @@ pub fn send(server: &Served, lines: &[String], batch: usize) -> usize {
 pub fn send_to(url: &str, lines: &[String], batch: usize) -> usize {
     let send = |lines: &[String]| {
         let body = lines.join("\n");
-        let reply = post(url, &[("content-type", "application/x-ndjson")], body.as_bytes());
-        let reply = reply.expect("the server answers");
+        let reply = eventually("a batch is taken", || {
+            let reply = post(url, &[("content-type", "application/x-ndjson")], body.as_bytes());
+            Some(reply.expect("the server answers")).filter(|reply| ![429, 503].contains(&reply.status))
+        });
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["refused"].as_array().map_or(0, Vec::len)
     };
