@@ -10,7 +10,7 @@ use milepost_fuzz::damage::damage;
 use milepost_fuzz::{in_scratch, installation, now};
 use milepost_model::{Door, Event, Payload, Reason, Refusal, Rejected, Sealed};
 use milepost_store::sqlite::{self, Options, Sqlite};
-use milepost_store::{Quarantined, Reader as _, Store as _};
+use milepost_store::{Quarantined, Store as _};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
