@@ -29,9 +29,15 @@ fn main() {
     let cluster = Cluster::new(&engines);
     let [ingest, aggregate, query] = ["ingest", "aggregate", "query"].map(|role| cluster.role(role));
 
+    let used = || {
+        let roles = [&ingest, &aggregate, &query].map(Server::cpu);
+        [roles[0], roles[1], roles[2], engines.kafka_cpu(), engines.clickhouse_cpu()]
+    };
+    let since = |before: [f64; 5]| std::array::from_fn(|part| used()[part] - before[part]);
+
     let mix = Mix::of(20 * events);
-    let began = Instant::now();
-    let sent = publish(&ingest, &Arc::new(mix.requests(0..events, 1_000)), 4);
+    let (began, before) = (Instant::now(), used());
+    let sent = publish(&ingest, &Arc::new(mix.requests(0..events, 1_000)), 16);
     assert_eq!(sent.stored, events as usize);
     wait_until("the replica has all", LOOK, || query.metric("milepost_model_events") as u64 == events);
     let most = events as f64 / began.elapsed().as_secs_f64();
@@ -39,11 +45,11 @@ fn main() {
         "at most {most:.0} events/s from the first sent to the last seen; taken at {:.0}/s",
         sent.rate()
     );
+    print("CPU seconds a million events", since(before), events as f64 / 1e6);
 
     let half = most / 2.0;
     let requests = mix.requests(events..events * 8, BATCH);
-    let cpu = || [&ingest, &aggregate, &query].map(Server::cpu);
-    let (before, kafka, clickhouse) = (cpu(), engines.kafka_cpu(), engines.clickhouse_cpu());
+    let before = used();
     let (mut seconds, sent, took) = thread::scope(|scope| {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let (ingest, requests) = (&ingest, &requests);
@@ -54,6 +60,7 @@ fn main() {
         stop.send_replace(true);
         (seconds, sender.join().expect("it sends") * BATCH, began.elapsed().as_secs_f64())
     });
+    let cores = since(before);
     wait_until("the replica has all", LOOK, || {
         query.metric("milepost_model_events") as u64 == events + sent + probes
     });
@@ -63,15 +70,13 @@ fn main() {
     println!(
         "event acked -> in a replica's /metrics    p50 {p50:.0} ms    p99 {p99:.0} ms    max {max:.0} ms"
     );
-    let after = cpu();
-    let cores = |cpu: f64| cpu / took;
+    print("cores used, scrapes included", cores, took);
+}
+
+fn print(what: &str, used: [f64; 5], per: f64) {
+    let [ingest, aggregate, query, kafka, clickhouse] = used.map(|cpu| cpu / per);
     println!(
-        "cores used: ingest {:.2}, aggregate {:.2}, query with its scrapes {:.2}, Kafka {:.2}, ClickHouse {:.2}",
-        cores(after[0] - before[0]),
-        cores(after[1] - before[1]),
-        cores(after[2] - before[2]),
-        cores(engines.kafka_cpu() - kafka),
-        cores(engines.clickhouse_cpu() - clickhouse)
+        "{what}: ingest {ingest:.2}, aggregate {aggregate:.2}, query {query:.2}, Kafka {kafka:.2}, ClickHouse {clickhouse:.2}"
     );
 }
 

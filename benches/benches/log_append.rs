@@ -27,7 +27,8 @@ use milepost_wire::pb;
 use prost::Message as _;
 
 const BATCH: u64 = 1_000;
-const IN_FLIGHT: usize = 4;
+/// Batches that wait for Kafka while another is being decoded.
+const IN_FLIGHT: usize = 16;
 const LOOK: Duration = Duration::from_millis(500);
 const EMPTY: &str = "MILEPOST_BENCH_EMPTY_HANDLER";
 
@@ -53,24 +54,27 @@ fn main() {
 
     let (empty, floor) = (Server::this_program_with(EMPTY), Floor::new(&engines, &records));
     let mut rotel = Peer::start(&engines, events);
-    let mut figures: [Vec<f64>; 5] = Default::default();
+    let mut figures: [Vec<f64>; 6] = Default::default();
     for run in 1..=runs {
+        let before = engines.kafka_cpu();
         let ours = publish(&server, &requests, IN_FLIGHT);
+        let kafka = engines.kafka_cpu() - before;
         let produced = floor.produce(&requests, false);
         let decoded = floor.produce(&requests, true);
         let door = publish(&empty, &requests, IN_FLIGHT);
         let peer = rotel.as_mut().map_or(f64::NAN, |rotel| rotel.cpu(run));
         assert_eq!((ours.stored, door.stored), (events as usize, events as usize));
-        let all = [ours.cpu, produced, decoded, door.cpu, peer];
+        let all = [ours.cpu, produced, decoded, door.cpu, peer, kafka];
         figures.iter_mut().zip(all).for_each(|(figures, cpu)| figures.push(cpu / events as f64 * 1e6));
     }
     let kept = count(&engines.brokers(), &cluster.topic);
     assert_eq!(kept, (runs + 1) * events, "every event of every run is on Kafka");
     floor.check(2 * runs);
 
-    let [ours, produced, decoded, door, peer] = figures.map(median);
+    let [ours, produced, decoded, door, peer, kafka] = figures.map(median);
     println!("{:<52}{:>14}", "", "CPU s/million");
     println!("{:<52}{ours:>14.2}", "milepost serve --role ingest");
+    println!("{:<52}{kafka:>14.2}", "Kafka, meanwhile");
     println!("{:<52}{produced:>14.2}", "floor: bare producer of the same records");
     println!("{:<52}{decoded:>14.2}", "the same, and prost");
     println!("{:<52}{door:>14.2}", "tonic handler that only decodes, no Kafka");
