@@ -83,7 +83,7 @@ enum Task {
 const CARGO_DENY: &str = "0.20.2";
 
 /// For how long CI fuzzes each target.
-const IN_CI: Duration = Duration::from_secs(10);
+const IN_CI: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 enum Campaign {
